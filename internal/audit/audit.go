@@ -1,0 +1,98 @@
+// Package audit makes the events of the audit log: who did or was refused
+// what, when, from where, and why. Operations that write do so with their
+// event in one transaction; everything else goes through a [Log], which
+// collects events in memory and writes them in batches.
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/store"
+)
+
+// Outcomes of an event.
+const (
+	OK      = "ok"
+	Refused = "refused" // it was not allowed, or the credential was not good
+	Failed  = "failed"  // it was allowed but could not be done
+)
+
+// Request is what the audit log keeps of the request that led to an event.
+type Request struct {
+	Addr          netip.Addr
+	Agent         string
+	RequestID     string // made by this server for every request
+	CorrelationID string // shared with other services; may come from the client
+}
+
+type contextKey struct{}
+
+// NewContext returns a context that carries r to the core.
+func NewContext(ctx context.Context, r Request) context.Context {
+	return context.WithValue(ctx, contextKey{}, r)
+}
+
+// FromContext returns what [NewContext] put in, or nothing.
+func FromContext(ctx context.Context) Request {
+	r, _ := ctx.Value(contextKey{}).(Request)
+	return r
+}
+
+// maxText bounds what an event keeps of texts from outside, in bytes.
+const maxText = 256
+
+// Event makes an event about an action. The actor may be nil.
+func Event(ctx context.Context, now time.Time, actor *identity.Identity, action, outcome string) store.Event {
+	r := FromContext(ctx)
+	e := store.Event{
+		ID: NewID(now), At: now.UTC(), Action: action, Outcome: outcome, Count: 1,
+		Agent: Clip(r.Agent), RequestID: r.RequestID, CorrelationID: Clip(r.CorrelationID),
+	}
+	if r.Addr.IsValid() {
+		e.Addr = r.Addr.String()
+	}
+	if actor != nil {
+		e.ActorID, e.ActorName, e.TokenID = actor.AccountID, actor.Name, actor.TokenID
+	}
+	return e
+}
+
+// Clip shortens a text from outside and replaces what could break a line of a
+// log (S110).
+func Clip(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	return strings.Map(func(r rune) rune {
+		if unprintable(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// Printable reports whether a text from outside can be shown as it is: valid
+// UTF-8 without control characters or line breaks of any kind.
+func Printable(s string) bool { return !strings.ContainsFunc(s, unprintable) }
+
+func unprintable(r rune) bool {
+	return r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == '\ufffd' || r == '\u2028' || r == '\u2029'
+}
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// NewID returns an id that sorts by time: 26 characters, 48 bits of
+// milliseconds and 80 random bits, as ULIDs have them.
+func NewID(now time.Time) string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
+	_, _ = rand.Read(b[6:]) // never fails
+	return idEncoding.EncodeToString(b[:])
+}

@@ -1,0 +1,175 @@
+package audit
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/fault"
+	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/store"
+)
+
+// Bounds of the events that wait in memory.
+const (
+	flushEvery = 250 * time.Millisecond
+	batchSize  = 512
+	gatherFrom = 2048 // from so many on, equal events are counted instead of kept
+	mostWait   = 8192 // beyond, even unequal ones of one action and outcome are
+
+	mostTallies = 1024 // addresses that are told apart between two writes
+)
+
+// Store is where events are kept.
+type Store interface {
+	store.EventReader
+	AppendEvents(ctx context.Context, events []store.Event) error
+	SweepEvents(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// Log collects events that no transaction writes and stores them in batches.
+// Nothing is dropped in silence: under a flood equal events are gathered into
+// one with a count, and past the bound all of one action and outcome are. What
+// waits when the process is killed is lost; that is at most flushEvery's worth.
+type Log struct {
+	store Store
+	log   *slog.Logger
+
+	mu       sync.Mutex
+	waiting  []store.Event
+	gathered map[gatherKey]int // index into waiting
+	tallies  map[TallyKey]*store.Event
+	full     chan struct{}
+
+	flushing sync.Mutex
+}
+
+type gatherKey struct{ action, outcome, reason, actor, token, target, addr string }
+
+// NewLog returns a log that writes to the store once [Log.Run] runs.
+func NewLog(keep Store, log *slog.Logger) *Log {
+	return &Log{store: keep, log: log, gathered: map[gatherKey]int{}, tallies: map[TallyKey]*store.Event{}, full: make(chan struct{}, 1)}
+}
+
+// Record takes an event. It never blocks on the store.
+func (l *Log) Record(e store.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting) >= gatherFrom {
+		key := gatherKey{e.Action, e.Outcome, e.Reason, e.ActorName, e.TokenID, e.Target, e.Addr}
+		if len(l.waiting) >= mostWait {
+			key = gatherKey{action: e.Action, outcome: e.Outcome}
+			e = store.Event{ID: e.ID, At: e.At, Action: e.Action, Outcome: e.Outcome, Reason: "gathered", Count: e.Count}
+		}
+		if i, ok := l.gathered[key]; ok {
+			l.waiting[i].Count += e.Count
+			return
+		}
+		l.gathered[key] = len(l.waiting)
+	}
+	l.waiting = append(l.waiting, e)
+	if len(l.waiting) >= batchSize {
+		select {
+		case l.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Refused records an operation that was not done and returns the error that
+// says why. Mistakes in what was sent are no events.
+func (l *Log) Refused(ctx context.Context, now time.Time, actor *identity.Identity, action, target string, err error) error {
+	f := fault.Of(err)
+	outcome := Refused
+	switch f.Kind {
+	case fault.Invalid, fault.NotFound:
+		return err
+	case fault.Unavailable, fault.Internal:
+		outcome = Failed
+	}
+	e := Event(ctx, now, actor, action, outcome)
+	e.Reason, e.Target = string(f.Kind), Clip(target)
+	if f.Missing != "" {
+		e.Detail = map[string]string{"missing": f.Missing}
+	}
+	l.Record(e)
+	return err
+}
+
+// TallyKey says which events [Log.Tally] counts as one.
+type TallyKey struct {
+	Action, Reason string
+	Addr           netip.Addr
+}
+
+// Tally counts an event that anybody can cause in any number. Between two
+// writes equal ones make one row, and the event is made for the first alone.
+func (l *Log) Tally(key TallyKey, event func() store.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.tallies) >= mostTallies {
+		key.Addr = netip.Addr{}
+	}
+	if t := l.tallies[key]; t != nil {
+		t.Count++
+		return
+	}
+	e := event()
+	if !key.Addr.IsValid() {
+		e.Addr = ""
+	}
+	l.tallies[key] = &e
+}
+
+// Run writes events until ctx ends, and then what is left.
+func (l *Log) Run(ctx context.Context) {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			l.Flush(last)
+			return
+		case <-tick.C:
+		case <-l.full:
+		}
+		l.Flush(ctx)
+	}
+}
+
+// Flush writes what waits. What cannot be written waits on, within the bound.
+func (l *Log) Flush(ctx context.Context) {
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	l.mu.Lock()
+	batch := l.waiting
+	for _, e := range l.tallies {
+		batch = append(batch, *e)
+	}
+	l.waiting, l.gathered = nil, map[gatherKey]int{}
+	clear(l.tallies)
+	l.mu.Unlock()
+	for len(batch) > 0 {
+		n := min(len(batch), batchSize)
+		if err := l.store.AppendEvents(ctx, batch[:n]); err != nil {
+			l.log.Error("the audit log cannot be written", "waiting", len(batch), "err", err)
+			l.putBack(batch)
+			return
+		}
+		batch = batch[n:]
+	}
+}
+
+func (l *Log) putBack(batch []store.Event) {
+	l.mu.Lock()
+	newer := l.waiting
+	l.waiting, l.gathered = batch, map[gatherKey]int{}
+	l.mu.Unlock()
+	for _, e := range newer {
+		l.Record(e)
+	}
+}

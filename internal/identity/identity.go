@@ -1,0 +1,85 @@
+// Package identity has the outcome of a check: who is asking, by which
+// credential, and what this credential may do. Every operation of the core
+// takes one and asks it before it acts.
+package identity
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/scope"
+)
+
+// Method says which kind of credential was checked.
+type Method string
+
+// Methods. A request without a credential has none.
+const (
+	Anonymous Method = ""
+	Password  Method = "password"
+	Token     Method = "token"
+)
+
+// Identity is who a checked credential stands for. It does not change after it
+// was made and is shared between requests.
+type Identity struct {
+	Method Method
+
+	AccountID string
+	Name      string // the account's login name, as its source spells it
+	Source    string
+	Kind      string // "user" or "robot"
+	Email     string
+	Groups    []string
+
+	// Epoch is the account's epoch when the credential was checked; what is
+	// issued on its strength carries it, and ends with it.
+	Epoch int64
+
+	// Stale says that the check could not be certain that nothing was revoked
+	// lately, and that the operator has allowed such answers.
+	Stale bool
+
+	// Token fields are set when the method is Token.
+	TokenID    string
+	TokenName  string
+	Class      string
+	Labels     map[string]string
+	TokenScope scope.Set // the token's own rules; nil: all that its owner has
+	CIDRs      []netip.Prefix
+	ExpiresAt  time.Time     // zero: never
+	IdleAfter  time.Duration // 0: never
+
+	// Grants are the rules of the account, its groups and everybody.
+	Grants scope.Set
+
+	// Effective is Grants, narrowed by TokenScope, for showing: it may leave
+	// out what only several rules together would allow, and never says more
+	// than [Identity.Allows] does.
+	Effective scope.Set
+
+	// EffectiveText is Effective as headers carry it.
+	EffectiveText string
+}
+
+// Allows reports whether the identity may do what q says: its owner's grants
+// allow it, and so does the token's own scope if it has one.
+func (id *Identity) Allows(q scope.Request) bool {
+	return id != nil && id.Grants.Allows(q) && (id.TokenScope == nil || id.TokenScope.Allows(q))
+}
+
+// May reports whether the identity may do action on a part of Latchkey's own
+// API.
+func (id *Identity) May(resource, action string) bool {
+	return id.Allows(scope.Request{Type: scope.TypeLatchkey, Name: resource, Action: action})
+}
+
+// Covers reports whether everything in rules is within what the identity may
+// do: nobody hands out more than they have.
+func (id *Identity) Covers(rules scope.Set) bool {
+	return id != nil && id.Grants.Covers(rules) && (id.TokenScope == nil || id.TokenScope.Covers(rules))
+}
+
+// Narrowed reports whether a token with a scope of its own is behind the
+// identity.
+func (id *Identity) Narrowed() bool { return id != nil && id.TokenScope != nil }
