@@ -1,0 +1,300 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/fault"
+	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/scope"
+	"github.com/latchkey-auth/latchkey/internal/secret"
+	"github.com/latchkey-auth/latchkey/internal/store"
+)
+
+// Presented is a token as a request carries it.
+type Presented struct {
+	Token secret.Text
+	Addr  netip.Addr // who sent it, without an IPv6 zone
+	Agent string
+}
+
+// Check tells whom a presented token stands for. The error is a [*Refusal]
+// when the token does not count, and a fault of kind Unavailable when that
+// cannot be known now; it is never nil together with a nil identity.
+//
+// A token that is in the cache costs a hash and a map look-up. What was never
+// a token of this server costs a hash.
+func (s *Service) Check(ctx context.Context, p Presented) (*identity.Identity, error) {
+	var room [2]digest
+	candidates := digests(room[:0], p.Token.Reveal(), s.keys)
+	refusal := refusedMalformed
+	now := s.now()
+	for _, d := range candidates {
+		id, err := s.checkDigest(ctx, d, p, now)
+		if err == nil {
+			return id, nil
+		}
+		var r *Refusal
+		if !errors.As(err, &r) {
+			return nil, err
+		}
+		refusal = r
+		if r.Reason != ReasonUnknown {
+			break
+		}
+	}
+	s.recordRefusal(ctx, refusal, now)
+	return nil, refusal
+}
+
+func (s *Service) checkDigest(ctx context.Context, d digest, p Presented, now time.Time) (*identity.Identity, error) {
+	if s.fresh() {
+		if e := s.cache.get(d); e != nil {
+			return s.judge(ctx, e, p, now)
+		}
+		if s.unknowns.has(d, now) {
+			return nil, refusedUnknown
+		}
+	}
+	e, err := s.load(ctx, d, now)
+	if err == nil {
+		return s.judge(ctx, e, p, now)
+	}
+	if fault.Is(err, fault.Unavailable) && s.mayBeStale() {
+		if e := s.cache.get(d); e != nil {
+			return s.judgeStale(ctx, e, p, now)
+		}
+	}
+	return nil, err
+}
+
+// load reads what there is to know about a secret and keeps it.
+func (s *Service) load(ctx context.Context, d digest, now time.Time) (*entry, error) {
+	since := s.cache.position()
+	found, err := s.store.TokenByDigest(ctx, d[:])
+	if errors.Is(err, store.ErrNotFound) {
+		s.unknowns.add(d, now)
+		return nil, refusedUnknown
+	}
+	if err != nil {
+		return nil, fault.FromStore(err)
+	}
+	h := s.cache.heldBy(found.Token.AccountID)
+	if h == nil {
+		if h, err = s.loadHolder(ctx, found.Token.AccountID); err != nil {
+			return nil, err
+		}
+	}
+	e := newEntry(d, found, h, now)
+	s.cache.put(e, since)
+	return e, nil
+}
+
+func (s *Service) loadHolder(ctx context.Context, accountID string) (*holder, error) {
+	held, err := s.store.Holder(ctx, accountID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, refusedUnknown // deleted a moment ago
+	}
+	if err != nil {
+		return nil, fault.FromStore(err)
+	}
+	grants, err := scope.ParseGrants(held.Grants)
+	if err != nil {
+		s.log.Warn("a grant cannot be read and grants nothing", "account", held.Account.Name, "err", err)
+	}
+	return &holder{account: held.Account, groups: held.Groups, grants: grants}, nil
+}
+
+func newEntry(d digest, found store.FoundToken, h *holder, now time.Time) *entry {
+	t := found.Token
+	e := &entry{
+		digest: d, holder: h, id: identityOf(t, h),
+		secretEnds: nanos(found.Secret.ExpiresAt), tokenEnds: nanos(t.ExpiresAt),
+		idleAfter: t.IdleAfter, lastSign: lastSign(t), loadedAt: now.UnixNano(),
+		predecessor: found.HasPredecessor && !found.Secret.UntilSuccessor,
+	}
+	switch {
+	case !t.RevokedAt.IsZero() || t.Epoch < h.account.Epoch:
+		e.refusal = e.refuse(ReasonRevoked)
+	case h.account.Disabled:
+		e.refusal = e.refuse(ReasonDisabled)
+	case badScope(t):
+		e.refusal = e.refuse(ReasonUnknown)
+	}
+	return e
+}
+
+// lastSign is the last time that a token was used, or else got its secret.
+func lastSign(t store.Token) time.Time {
+	last := t.CreatedAt
+	for _, at := range []time.Time{t.RotatedAt, t.LastUse.At} {
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// badScope reports whether the stored scope of a token cannot be read, so that
+// nothing is known of what it may do.
+func badScope(t store.Token) bool {
+	_, err := scope.ParseSet(t.Scope)
+	return err != nil
+}
+
+func identityOf(t store.Token, h *holder) *identity.Identity {
+	id := identityOfAccount(h)
+	id.Method = identity.Token
+	id.TokenID, id.TokenName, id.Class, id.Labels = t.ID, t.Name, t.Class, t.Labels
+	id.Epoch = t.Epoch
+	id.CIDRs, id.ExpiresAt, id.IdleAfter = t.CIDRs, t.ExpiresAt, t.IdleAfter
+	if len(t.Scope) > 0 {
+		id.TokenScope, _ = scope.ParseSet(t.Scope) // newEntry refuses what cannot be read
+		id.Effective = scope.Intersect(id.TokenScope, id.Grants)
+		id.EffectiveText = id.Effective.String()
+	}
+	return id
+}
+
+func identityOfAccount(h *holder) *identity.Identity {
+	a := h.account
+	return &identity.Identity{
+		AccountID: a.ID, Name: a.Name, Source: a.Source, Kind: string(a.Kind), Email: a.Email,
+		Groups: h.groups, Epoch: a.Epoch,
+		Grants: h.grants, Effective: h.grants, EffectiveText: h.grants.String(),
+	}
+}
+
+// judge decides on a known token at a given time.
+func (s *Service) judge(ctx context.Context, e *entry, p Presented, now time.Time) (*identity.Identity, error) {
+	if e.refusal != nil {
+		return nil, e.refusal
+	}
+	at := now.UnixNano()
+	if e.tokenEnds != 0 && at >= e.tokenEnds {
+		return nil, e.refuse(ReasonExpired)
+	}
+	if e.secretEnds != 0 && at >= e.secretEnds {
+		return nil, e.refuse(ReasonRotated)
+	}
+	if len(e.id.CIDRs) > 0 && !contained(p.Addr, e.id.CIDRs) {
+		return nil, e.refuse(ReasonAddress)
+	}
+	if e.idle(now) {
+		return s.judgeIdle(ctx, e, p, now)
+	}
+	if e.predecessor {
+		if err := s.endPredecessor(ctx, e, now); err != nil {
+			return nil, err
+		}
+	}
+	s.touch(e, p, now)
+	return e.id, nil
+}
+
+// judgeIdle decides on a token that seems to be unused for too long. Other
+// nodes may have seen it since it was loaded, so the store is asked once more.
+func (s *Service) judgeIdle(ctx context.Context, e *entry, p Presented, now time.Time) (*identity.Identity, error) {
+	if e.loadedAt == now.UnixNano() {
+		return nil, e.refuse(ReasonIdle)
+	}
+	again, err := s.load(ctx, e.digest, now)
+	if err != nil {
+		return nil, err
+	}
+	return s.judge(ctx, again, p, now)
+}
+
+// judgeStale decides from the cache although the change log cannot be
+// followed, because the operator allows it for a while. The identity says so.
+func (s *Service) judgeStale(ctx context.Context, e *entry, p Presented, now time.Time) (*identity.Identity, error) {
+	if e.predecessor {
+		return nil, fault.Unavailablef(nil, "a rotation cannot be completed while the store is down")
+	}
+	id, err := s.judge(ctx, e, p, now)
+	if err != nil {
+		return nil, err
+	}
+	s.stale.Add(1)
+	marked := *id
+	marked.Stale = true
+	return &marked, nil
+}
+
+// touch notes the use, once a second for each token at most.
+func (s *Service) touch(e *entry, p Presented, now time.Time) {
+	second, last := now.Unix(), e.touched.Load()
+	if last >= second || !e.touched.CompareAndSwap(last, second) {
+		return
+	}
+	s.uses.record(store.Use{TokenID: e.id.TokenID, At: now.Truncate(time.Second).UTC(), Addr: p.Addr, Agent: audit.Clip(p.Agent)})
+}
+
+// endPredecessor ends the old secret of a rotation, now that the new one is
+// used. From here on the old one is refused, whatever becomes of this process.
+func (s *Service) endPredecessor(ctx context.Context, e *entry, now time.Time) error {
+	change := store.Change{At: now.UTC(), Kind: store.ChangeToken, TokenID: e.id.TokenID}
+	err := s.update(ctx, []store.Change{change}, func(tx store.Tx) error {
+		if err := tx.RetireSecrets(e.id.TokenID, e.digest[:], time.Time{}, false); err != nil {
+			return err
+		}
+		done := audit.Event(ctx, now, e.id, "token.rotated", audit.OK)
+		done.Target = e.id.TokenID
+		return tx.AppendEvent(done)
+	})
+	if err != nil {
+		return fault.FromStore(err)
+	}
+	return nil
+}
+
+// idle reports whether the token has gone unused for too long, as far as this
+// node knows.
+func (e *entry) idle(now time.Time) bool {
+	if e.idleAfter == 0 || now.Sub(e.lastSign) <= e.idleAfter {
+		return false
+	}
+	return now.Sub(time.Unix(e.touched.Load(), 0)) > e.idleAfter
+}
+
+func (e *entry) refuse(why Reason) *Refusal {
+	return &Refusal{Reason: why, TokenID: e.id.TokenID, AccountID: e.id.AccountID, AccountName: e.id.Name}
+}
+
+// recordRefusal writes the event of a refused token. Tokens that nothing is
+// known of are only counted by address: anybody can send any number of them.
+func (s *Service) recordRefusal(ctx context.Context, r *Refusal, now time.Time) {
+	event := func() store.Event {
+		e := audit.Event(ctx, now, nil, "token.check", audit.Refused)
+		e.Reason, e.ActorID, e.ActorName, e.TokenID = string(r.Reason), r.AccountID, r.AccountName, r.TokenID
+		return e
+	}
+	if r.TokenID == "" {
+		from := audit.FromContext(ctx).Addr
+		s.audit.Tally(audit.TallyKey{Action: "token.check", Reason: string(r.Reason), Addr: from}, event)
+		return
+	}
+	s.audit.Record(event())
+}
+
+// contained reports whether addr lies in one of the networks (S84). An address
+// that is not known lies in none.
+func contained(addr netip.Addr, networks []netip.Prefix) bool {
+	addr = addr.Unmap().WithZone("")
+	for _, n := range networks {
+		if n.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}

@@ -1,0 +1,266 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/fault"
+	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/scope"
+	"github.com/latchkey-auth/latchkey/internal/secret"
+	"github.com/latchkey-auth/latchkey/internal/store"
+)
+
+// Bounds on what a token carries.
+const (
+	maxName       = 128 // characters
+	maxLabels     = 32
+	maxLabelText  = 256 // bytes of a key or a value
+	maxCIDRs      = 64
+	maxLifeInDays = 100 * 366
+)
+
+// Request is what somebody asks of a new token. Only a name is needed.
+type Request struct {
+	Name      string
+	AccountID string // who gets it; "": the caller
+
+	// ExpiresIn is its life; nil: the default of the class; 0: without end.
+	// ExpiresAt says the same as a time and is used when not zero.
+	ExpiresIn *time.Duration
+	ExpiresAt time.Time
+
+	IdleAfter *time.Duration // nil: the default of the class; 0: never
+	Scope     []string       // empty: all that the owner has
+	Labels    map[string]string
+	CIDRs     []netip.Prefix
+}
+
+// Issued is a token with its secret.
+type Issued struct {
+	Token  store.Token
+	Secret secret.Text
+}
+
+// Issue makes a token. The class is that of its owner's kind: robots get robot
+// tokens. When it returns, the token is stored for good.
+func (s *Service) Issue(ctx context.Context, caller *identity.Identity, r Request) (Issued, error) {
+	issued, err := s.issue(ctx, caller, r)
+	if err != nil {
+		return Issued{}, s.refused(ctx, caller, "token.issue", r.AccountID, err)
+	}
+	return issued, nil
+}
+
+func (s *Service) issue(ctx context.Context, caller *identity.Identity, r Request) (Issued, error) {
+	now := s.now().UTC()
+	if r.AccountID == "" && caller != nil {
+		r.AccountID = caller.AccountID
+	}
+	if err := need(caller, r.AccountID, scope.Write); err != nil {
+		return Issued{}, err
+	}
+	owner, err := s.owner(ctx, r.AccountID)
+	if err != nil {
+		return Issued{}, err
+	}
+	t, err := s.draft(caller, owner, r, now)
+	if err != nil {
+		return Issued{}, err
+	}
+	text, sum := generate(Class(t.Class), Native, s.keys.Current())
+	t.Prefix = shown(text, Native)
+	first := store.Secret{Digest: sum[:], TokenID: t.ID, KeyID: s.keys.Current().ID(), CreatedAt: now}
+	err = s.store.Update(ctx, func(tx store.Tx) error { return s.insert(ctx, tx, caller, t, first) })
+	if err != nil {
+		return Issued{}, fault.FromStore(err)
+	}
+	return Issued{Token: t, Secret: text}, nil
+}
+
+// owner loads the account that a token is for, from the cache if it is
+// current there.
+func (s *Service) owner(ctx context.Context, accountID string) (*holder, error) {
+	if s.fresh() {
+		if h := s.cache.heldBy(accountID); h != nil {
+			return h, nil
+		}
+	}
+	h, err := s.loadHolder(ctx, accountID)
+	var gone *Refusal
+	if errors.As(err, &gone) {
+		return nil, fault.NotFoundf("there is no such account")
+	}
+	return h, err
+}
+
+// draft makes the token that is asked for, after all checks that need no
+// transaction.
+func (s *Service) draft(caller *identity.Identity, owner *holder, r Request, now time.Time) (store.Token, error) {
+	class := Personal
+	if owner.account.Kind == store.Robot {
+		class = Robot
+	}
+	if err := checkTexts(r.Name, r.Labels, r.CIDRs); err != nil {
+		return store.Token{}, err
+	}
+	rules, err := parseScope(r.Scope)
+	if err != nil {
+		return store.Token{}, err
+	}
+	same := caller.Method == identity.Token && caller.AccountID == owner.account.ID
+	if same && rules == nil {
+		rules = caller.TokenScope // what a token does not narrow further stays as narrow
+	}
+	if same && len(r.CIDRs) == 0 {
+		r.CIDRs = caller.CIDRs
+	}
+	ends, err := s.lifeEnd(caller, s.policy.Classes[class], r, now)
+	if err != nil {
+		return store.Token{}, err
+	}
+	idle, err := idleAfter(caller, s.policy.Classes[class], r)
+	if err != nil {
+		return store.Token{}, err
+	}
+	if err := within(caller, limits{scope: rules, cidrs: r.CIDRs, ends: ends, idle: idle}, owner); err != nil {
+		return store.Token{}, err
+	}
+	return store.Token{
+		ID: newTokenID(), AccountID: owner.account.ID, Class: string(class), Name: r.Name,
+		Scope: rules.Strings(), Labels: r.Labels, CIDRs: r.CIDRs,
+		Epoch: s.epochFor(caller, owner), ParentID: caller.TokenID,
+		CreatedAt: now, ExpiresAt: ends, IdleAfter: idle,
+	}, nil
+}
+
+// epochFor returns the epoch that a new token belongs to: that of the
+// credential that asked for it, if it is its owner's. So a password that was
+// changed or a token that was revoked while it asks, leaves nothing behind.
+func (s *Service) epochFor(caller *identity.Identity, owner *holder) int64 {
+	if caller.AccountID == owner.account.ID {
+		return caller.Epoch
+	}
+	return owner.account.Epoch
+}
+
+// insert writes the token, if its account still may have one more.
+func (s *Service) insert(ctx context.Context, tx store.Tx, caller *identity.Identity, t store.Token, first store.Secret) error {
+	account, err := tx.LockAccount(t.AccountID)
+	if errors.Is(err, store.ErrNotFound) {
+		return fault.NotFoundf("there is no such account")
+	}
+	if err != nil {
+		return err
+	}
+	if account.Disabled {
+		return fault.Conflictf("the account is disabled")
+	}
+	if account.Epoch > t.Epoch {
+		return fault.Unauthenticatedf("the credential was revoked")
+	}
+	most := s.policy.MaxPerAccount
+	if account.MaxTokens > 0 {
+		most = account.MaxTokens
+	}
+	if most > 0 {
+		n, err := tx.CountLive(t.AccountID, t.CreatedAt, most)
+		if err != nil {
+			return err
+		}
+		if n >= most {
+			return fault.Limitf("the account has %d live tokens, which is as many as it may have: revoke one first", n)
+		}
+	}
+	if err := tx.InsertToken(t, first); err != nil {
+		return err
+	}
+	e := audit.Event(ctx, t.CreatedAt, caller, "token.issue", audit.OK)
+	e.Target = t.ID
+	e.Detail = map[string]string{"class": t.Class, "name": audit.Clip(t.Name), "owner": account.Name}
+	return tx.AppendEvent(e)
+}
+
+// lifeEnd decides when the token ends.
+func (s *Service) lifeEnd(caller *identity.Identity, life Life, r Request, now time.Time) (time.Time, error) {
+	var ends time.Time
+	field := "expires_in"
+	switch {
+	case !r.ExpiresAt.IsZero():
+		field = "expires_at"
+		ends = r.ExpiresAt.UTC()
+		if !ends.After(now) {
+			return time.Time{}, fault.Invalidf(field, "must lie in the future")
+		}
+	case r.ExpiresIn == nil:
+		if life.Default > 0 {
+			ends = now.Add(life.Default)
+		}
+		if !caller.ExpiresAt.IsZero() && (ends.IsZero() || ends.After(caller.ExpiresAt)) {
+			ends = caller.ExpiresAt
+		}
+		return ends, nil
+	case *r.ExpiresIn < 0:
+		return time.Time{}, fault.Invalidf(field, "must not be negative")
+	case *r.ExpiresIn > 0:
+		ends = now.Add(*r.ExpiresIn)
+	}
+	if life.Max > 0 && (ends.IsZero() || ends.After(now.Add(life.Max))) {
+		return time.Time{}, fault.Invalidf(field, "is longer than the %s that tokens of this class may live", life.Max)
+	}
+	if ends.After(now.Add(maxLifeInDays * day)) {
+		return time.Time{}, fault.Invalidf(field, "is too far away")
+	}
+	return ends, nil
+}
+
+func idleAfter(caller *identity.Identity, life Life, r Request) (time.Duration, error) {
+	if r.IdleAfter != nil {
+		if *r.IdleAfter < 0 || *r.IdleAfter > maxLifeInDays*day {
+			return 0, fault.Invalidf("idle_timeout", "must be a number of seconds that makes sense")
+		}
+		return *r.IdleAfter, nil
+	}
+	if caller.IdleAfter != 0 && (life.Idle == 0 || life.Idle > caller.IdleAfter) {
+		return caller.IdleAfter, nil
+	}
+	return life.Idle, nil
+}
+
+// parseScope reads the rules of a token; none at all are nil.
+func parseScope(texts []string) (scope.Set, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	rules, err := scope.ParseSet(texts)
+	if err != nil {
+		return nil, fault.Invalidf("scope", "%v", err)
+	}
+	return rules, nil
+}
+
+func checkTexts(name string, labels map[string]string, cidrs []netip.Prefix) error {
+	if strings.TrimSpace(name) == "" {
+		return fault.Invalidf("name", "is needed, to recognise the token by")
+	}
+	if utf8.RuneCountInString(name) > maxName || !audit.Printable(name) {
+		return fault.Invalidf("name", "must be at most %d characters that can be printed", maxName)
+	}
+	if len(labels) > maxLabels {
+		return fault.Invalidf("labels", "are more than %d", maxLabels)
+	}
+	for key, value := range labels {
+		if key == "" || len(key) > maxLabelText || len(value) > maxLabelText || !audit.Printable(key) || !audit.Printable(value) || strings.Contains(key, "=") {
+			return fault.Invalidf("labels", "have keys of 1 to %d bytes without \"=\" and values of at most %d, both of characters that can be printed", maxLabelText, maxLabelText)
+		}
+	}
+	if len(cidrs) > maxCIDRs {
+		return fault.Invalidf("cidrs", "are more than %d", maxCIDRs)
+	}
+	return nil
+}
