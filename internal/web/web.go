@@ -1,0 +1,117 @@
+// Package web is the HTTP plumbing that everything served shares: who the peer
+// is, ids of requests, bounded reading of bodies, writing of answers and
+// errors, and what happens when a handler panics. It knows nothing of tokens.
+package web
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/latchkey-auth/latchkey/internal/audit"
+)
+
+// Headers that name requests.
+const (
+	RequestIDHeader     = "Latchkey-Request-Id"
+	CorrelationIDHeader = "Correlation-Id" // Pulp's; in the form that Go's maps of headers have
+)
+
+// Peers are the proxies whose X-Forwarded-For header is believed. The zero
+// value believes nobody (S85).
+type Peers []netip.Prefix
+
+// Trusts reports whether the address belongs to a listed proxy.
+func (p Peers) Trusts(addr netip.Addr) bool {
+	for _, n := range p {
+		if n.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// ClientAddr returns the address that a request came from: the peer's, or,
+// where the peer is a listed proxy, the rightmost address in X-Forwarded-For
+// that is not one itself. A chain that cannot be read counts only as far as it
+// could (S84).
+func (p Peers) ClientAddr(r *http.Request) netip.Addr {
+	addr := parseAddr(r.RemoteAddr)
+	if !p.Trusts(addr) {
+		return addr
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop := parseAddr(strings.TrimSpace(hops[i]))
+		if !hop.IsValid() {
+			return addr
+		}
+		addr = hop
+		if !p.Trusts(addr) {
+			return addr
+		}
+	}
+	return addr
+}
+
+// parseAddr reads an address with or without a port, without zone and with
+// IPv4 in IPv6 unwrapped.
+func parseAddr(s string) netip.Addr {
+	if host, _, err := net.SplitHostPort(s); err == nil {
+		s = host
+	}
+	addr, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.Unmap().WithZone("")
+}
+
+// Identify is the outermost step: it gives the request an id, keeps or makes a
+// correlation id, and puts both with the client's address where the audit log
+// finds them. Both ids are in the answer's headers.
+func Identify(peers Peers, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := newID()
+		correlation := r.Header.Get(CorrelationIDHeader)
+		if !goodCorrelationID(correlation) {
+			correlation = id
+		}
+		r.Header[CorrelationIDHeader] = []string{correlation}
+		h := w.Header()
+		h[RequestIDHeader] = []string{id}
+		h[CorrelationIDHeader] = []string{correlation}
+		ctx := audit.NewContext(r.Context(), audit.Request{
+			Addr: peers.ClientAddr(r), Agent: r.UserAgent(),
+			RequestID: id, CorrelationID: correlation,
+		})
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// newID returns 32 hexadecimal digits, the form that Pulp's correlation ids
+// have.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	var text [32]byte
+	hex.Encode(text[:], b[:])
+	return string(text[:])
+}
+
+// goodCorrelationID reports whether a client's id can go into logs and headers
+// as it is.
+func goodCorrelationID(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("-_.:/+=@", r)
+	})
+}
+
+// RequestID returns the id of the request that an answer belongs to.
+func RequestID(w http.ResponseWriter) string { return w.Header().Get(RequestIDHeader) }
