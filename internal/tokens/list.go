@@ -25,6 +25,15 @@ func (s *Service) Token(ctx context.Context, caller *identity.Identity, id strin
 	return s.withLatestUse(t), nil
 }
 
+// Own returns the token that the caller is using; it needs no right.
+func (s *Service) Own(ctx context.Context, caller *identity.Identity) (store.Token, error) {
+	t, err := s.store.Token(ctx, caller.TokenID)
+	if err != nil {
+		return store.Token{}, fault.FromStore(err)
+	}
+	return s.withLatestUse(t), nil
+}
+
 // List returns tokens, newest first. An empty account in the query means
 // everybody's and needs the right to read them all.
 func (s *Service) List(ctx context.Context, caller *identity.Identity, q store.TokenQuery) ([]store.Token, error) {

@@ -13,6 +13,9 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/fault"
 )
 
+// ErrMethod says that a path does not know the request's method.
+var ErrMethod = errors.New("the method is not allowed here")
+
 // Status returns the HTTP status of a kind of fault.
 func Status(kind fault.Kind) int {
 	switch kind {
@@ -62,6 +65,8 @@ func problemOf(err error) api.Problem {
 		status, code, detail = http.StatusRequestEntityTooLarge, api.CodeTooLarge, "the body is longer than "+strconv.Itoa(MaxBody)+" bytes"
 	case errors.Is(err, ErrMediaType):
 		status, code, detail = http.StatusUnsupportedMediaType, api.CodeMediaType, ErrMediaType.Error()
+	case errors.Is(err, ErrMethod):
+		status, code, detail = http.StatusMethodNotAllowed, api.CodeMethod, ErrMethod.Error()
 	default:
 		status, code, detail = Status(f.Kind), string(f.Kind), f.Message
 		if f.Field != "" {

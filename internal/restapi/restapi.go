@@ -1,0 +1,184 @@
+// Package restapi serves Latchkey's native REST API. It is thin: each handler
+// turns a request of package api into a call of the core or of the accounts,
+// and the result into an answer. What every request needs (a credential, the
+// right for the route, strict reading, errors as problems) is done once, in
+// [API.serve], for all routes of the table in routes.go.
+package restapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/api"
+	"github.com/latchkey-auth/latchkey/internal/accounts"
+	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/credential"
+	"github.com/latchkey-auth/latchkey/internal/fault"
+	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/scope"
+	"github.com/latchkey-auth/latchkey/internal/serverkey"
+	"github.com/latchkey-auth/latchkey/internal/tokens"
+	"github.com/latchkey-auth/latchkey/internal/web"
+)
+
+// Options are what the API is made of; all are needed but Now.
+type Options struct {
+	Tokens   *tokens.Service
+	Accounts *accounts.Service
+	Audit    *audit.Log
+	Check    *credential.Checker
+	Keys     *serverkey.Ring // seals cursors
+	Log      *slog.Logger
+	Realm    string           // named in challenges
+	Now      func() time.Time // default time.Now
+}
+
+// API is the handler of everything under [api.Prefix].
+type API struct {
+	Options
+	mux *http.ServeMux
+}
+
+// callTime bounds how long a call may take, so that none hangs on a database.
+const callTime = 30 * time.Second
+
+// New returns the handler.
+func New(opts Options) *API {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	a := &API{Options: opts, mux: http.NewServeMux()}
+	byPath := map[string]map[string]Route{}
+	for _, r := range Routes() {
+		if byPath[r.Path] == nil {
+			byPath[r.Path] = map[string]Route{}
+		}
+		byPath[r.Path][r.Method] = r
+	}
+	for path, methods := range byPath {
+		a.mux.HandleFunc(api.Prefix+path, func(w http.ResponseWriter, r *http.Request) {
+			route, ok := methods[r.Method]
+			if !ok {
+				a.wrongMethod(w, methods)
+				return
+			}
+			a.serve(w, r, route)
+		})
+	}
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		a.fail(w, fault.NotFoundf("there is nothing at this path of the API"))
+	})
+	return a
+}
+
+// ServeHTTP answers a request under [api.Prefix]. Paths that are not clean
+// find nothing; they are never redirected.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, clean := scope.CleanPath(r.URL.EscapedPath()); !clean {
+		a.fail(w, fault.NotFoundf("there is nothing at this path of the API"))
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// call is one request on its way through a handler.
+type call struct {
+	*API
+	ctx    context.Context
+	w      http.ResponseWriter
+	r      *http.Request
+	caller *identity.Identity // nil only on public routes
+	query  query
+}
+
+// answer is what a handler returns when nothing went wrong. A zero status is
+// 204.
+type answer struct {
+	status int
+	body   any
+}
+
+func ok(body any) (answer, error)      { return answer{http.StatusOK, body}, nil }
+func created(body any) (answer, error) { return answer{http.StatusCreated, body}, nil }
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request, route Route) {
+	ctx, cancel := context.WithTimeout(r.Context(), callTime)
+	defer cancel()
+	c := &call{API: a, ctx: ctx, w: w, r: r.WithContext(ctx)}
+	result, err := c.run(route)
+	if err != nil {
+		a.fail(w, err)
+		return
+	}
+	if result.status == 0 {
+		web.NoStore(w.Header())
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	web.WriteJSON(w, result.status, result.body)
+}
+
+func (c *call) run(route Route) (answer, error) {
+	if !route.Needs.public {
+		var err error
+		if c.caller, err = c.Check.Request(c.r); err != nil {
+			return answer{}, err
+		}
+		if c.caller == nil {
+			return answer{}, errNoCredential
+		}
+		if err := route.Needs.check(c.caller, c.r.PathValue("id")); err != nil {
+			return answer{}, c.Audit.Refused(c.ctx, c.Now(), c.caller, "api.call", route.Method+" "+route.Path, err)
+		}
+	}
+	var err error
+	if c.query, err = parseQuery(c.r.URL.RawQuery, route.Query); err != nil {
+		return answer{}, err
+	}
+	return route.handle(c)
+}
+
+// read reads the request's JSON into v.
+func (c *call) read(v any) error { return web.ReadJSON(c.w, c.r, v, false) }
+
+// readOptional is read, but an empty body will do.
+func (c *call) readOptional(v any) error { return web.ReadJSON(c.w, c.r, v, true) }
+
+var (
+	errNoCredential = fault.Unauthenticatedf("a credential is needed: a token as Bearer, or a user name and password as Basic")
+	errBadToken     = fault.Unauthenticatedf("the token is not valid")
+)
+
+// fail answers with a problem. A 401 comes with a challenge, which names an
+// error only when a token was sent (RFC 6750 section 3).
+func (a *API) fail(w http.ResponseWriter, err error) {
+	challenge := `Bearer realm="` + a.Realm + `"`
+	var refusal *tokens.Refusal
+	if errors.As(err, &refusal) {
+		err = errBadToken
+		challenge += `, error="invalid_token"`
+	}
+	f := fault.Of(err)
+	if f.Kind == fault.Forbidden && f.Missing != "" {
+		w.Header().Set("WWW-Authenticate", challenge+`, error="insufficient_scope", scope="`+f.Missing+`"`)
+	}
+	if f.Kind == fault.Unauthenticated {
+		w.Header()["Www-Authenticate"] = []string{challenge, `Basic realm="` + a.Realm + `", charset="UTF-8"`}
+	}
+	web.WriteProblem(w, a.Log, err)
+}
+
+func (a *API) wrongMethod(w http.ResponseWriter, methods map[string]Route) {
+	allowed := make([]string, 0, len(methods))
+	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		if _, ok := methods[m]; ok {
+			allowed = append(allowed, m)
+		}
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	web.WriteProblem(w, a.Log, web.ErrMethod)
+}
