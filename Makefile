@@ -1,0 +1,57 @@
+# Two commands do all there is to do for most: "make test" before a commit lands,
+# "make check" while working. Both install what they lack, see scripts/.
+
+GO        ?= go
+BIN       := $(CURDIR)/bin
+LINT      := $(BIN)/golangci-lint
+LINT_VERSION := v2.15.0
+FUZZTIME  ?= 5s
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+.PHONY: build test check fmt vet lint unit e2e fuzz bench docs clean
+
+build: ## the binary, in bin/
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN)/latchkey ./cmd/latchkey
+
+test: deps check fuzz-seeds e2e ## everything, with the real programs
+
+check: fmt vet lint unit ## the quick tests: under three minutes once things are built
+
+.PHONY: deps
+deps:
+	scripts/test-deps.sh
+
+fmt:
+	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./...
+
+lint: $(LINT)
+	$(LINT) run --build-tags e2e
+
+$(LINT):
+	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+unit:
+	$(GO) test -race -timeout 10m ./...
+
+.PHONY: fuzz-seeds
+fuzz-seeds: ## each fuzz target for a moment
+	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+fuzz: ## each fuzz target for longer: make fuzz FUZZTIME=10m
+	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+e2e: ## the slow tests, against real Pulp, PostgreSQL and clients
+	$(GO) test -tags e2e -timeout 60m -v ./e2e/... ./internal/pulptest/...
+
+bench: ## the core's benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/tokens ./internal/scope ./internal/gateway
+
+docs: ## what is made from the code
+	$(GO) test ./internal/config ./cmd/latchkey -run Reference -update
+
+clean:
+	rm -rf $(BIN)

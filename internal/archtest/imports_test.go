@@ -1,0 +1,135 @@
+// Package archtest holds the rules of who may import whom, as a test.
+package archtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/latchkey-auth/latchkey/"
+
+// rule says what packages below From (one, or all below it when it ends in
+// "/...") may not import, and why.
+type rule struct {
+	from   string
+	except []string // packages below From to which the rule does not apply
+	never  []string // packages, or all below one that ends in "/..."
+	only   []string // of our own packages nothing but these, if not nil
+	why    string
+}
+
+var rules = []rule{
+	{from: "internal/tokens", never: []string{"net/http", "database/sql", "os", "flag", "internal/web", "internal/accounts", "internal/store/sqlite", "internal/store/postgres"},
+		why: "the core knows neither HTTP nor a database, and no accounts beyond what a store says of them"},
+	{from: "internal/accounts", never: []string{"net/http", "database/sql", "os", "flag", "internal/web", "internal/store/sqlite", "internal/store/postgres"},
+		why: "the same goes for accounts"},
+	{from: "internal/scope", only: []string{}, why: "the grammar leans on nothing"},
+	{from: "internal/secret", only: []string{}, why: "anybody may hold a secret"},
+	{from: "internal/store", only: []string{}, why: "the contract leans on nothing"},
+	{from: "internal/store/sqlite", only: []string{"internal/store"}, why: "a store knows its contract and its driver"},
+	{from: "internal/store/postgres", only: []string{"internal/store"}, why: "a store knows its contract and its driver"},
+	{from: "internal/identity", only: []string{"internal/scope"}, why: "everybody imports it"},
+	{from: "internal/dialect/...", never: []string{"internal/store", "internal/store/...", "internal/gateway", "internal/restapi", "internal/server", "internal/config"},
+		why: "a dialect never sees a store, and dialects are independent of the doors"},
+	{from: "internal/gateway", never: []string{"internal/store", "internal/store/...", "internal/dialect/...", "internal/restapi", "internal/server", "internal/config", "internal/accounts"},
+		why: "a door never sees a store"},
+	{from: "internal/restapi", never: []string{"internal/store/sqlite", "internal/store/postgres", "internal/dialect/...", "internal/gateway", "internal/server", "internal/config"},
+		why: "the native API speaks to the core and the accounts"},
+	{from: "internal/config", only: []string{"internal/secret"}, why: "the configuration is plain data"},
+	{from: "internal/server", never: []string{"internal/config", "internal/store/sqlite", "internal/store/postgres", "flag"},
+		why: "only cmd reads the configuration and names a store"},
+	{from: "internal/password", only: []string{}, why: "hashing leans on nothing of ours"},
+	{from: "internal/throttle", only: []string{}, why: "throttling leans on nothing of ours"},
+	{from: "api", only: []string{}, why: "anybody may import it, without the server"},
+	{from: "client", only: []string{"api"}, why: "anybody may import it, without the server"},
+}
+
+// imported is what `go list` tells of a package.
+type imported struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestImports(t *testing.T) {
+	packages := list(t)
+	for _, r := range rules {
+		applied := 0
+		for _, p := range packages {
+			name := strings.TrimPrefix(p.ImportPath, module)
+			if !below(name, r.from) || slices.Contains(r.except, name) {
+				continue
+			}
+			applied++
+			for _, path := range p.Imports {
+				if r.forbids(path) {
+					t.Errorf("%s imports %s: %s", name, strings.TrimPrefix(path, module), r.why)
+				}
+			}
+		}
+		if applied == 0 {
+			t.Errorf("the rule about %s applies to no package", r.from)
+		}
+	}
+}
+
+func (r rule) forbids(path string) bool {
+	ours := strings.HasPrefix(path, module)
+	name := strings.TrimPrefix(path, module)
+	if ours && r.only != nil && !slices.ContainsFunc(r.only, func(o string) bool { return below(name, o) }) {
+		return true
+	}
+	return slices.ContainsFunc(r.never, func(n string) bool { return below(name, n) })
+}
+
+// below reports whether a package is the named one, or for a name that ends in
+// "/..." lies below it or is it.
+func below(name, pattern string) bool {
+	base, all := strings.CutSuffix(pattern, "/...")
+	return name == base || all && strings.HasPrefix(name, base+"/")
+}
+
+// TestProductionImportsNoTests keeps packages that only serve tests out of
+// what is built.
+func TestProductionImportsNoTests(t *testing.T) {
+	for _, p := range list(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if strings.HasSuffix(name, "test") {
+			continue
+		}
+		for _, path := range p.Imports {
+			if path == "testing" || strings.HasPrefix(path, module) && strings.HasSuffix(path, "test") {
+				t.Errorf("%s imports %s, which is for tests", name, path)
+			}
+		}
+	}
+}
+
+func list(t *testing.T) []imported {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	var packages []imported
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p imported
+		if err := d.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+	if len(packages) < 10 {
+		t.Fatalf("go list found %d packages, want all of the module", len(packages))
+	}
+	return packages
+}
