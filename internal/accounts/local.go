@@ -27,15 +27,9 @@ func (l *localSource) Login(ctx context.Context, username, text string) (source.
 	if err != nil {
 		return source.Subject{}, err
 	}
-	if account.PasswordHash == "" {
-		if err := l.passwords.Waste(ctx, ""); err != nil {
-			return source.Subject{}, busy(err)
-		}
-		return source.Subject{}, source.ErrRefused
-	}
-	result, err := l.passwords.Verify(ctx, account.PasswordHash, text)
+	result, err := l.verify(ctx, account.PasswordHash, text)
 	if err != nil {
-		return source.Subject{}, busy(err)
+		return source.Subject{}, fmt.Errorf("%w: %v", source.ErrUnavailable, err)
 	}
 	if !result.OK || account.Disabled {
 		return source.Subject{}, source.ErrRefused
@@ -60,12 +54,14 @@ func (l *localSource) find(ctx context.Context, username string) (store.Account,
 	return store.Account{}, nil
 }
 
-// busy tells a hash that could not be computed from one that does not match.
-func busy(err error) error {
+// verify checks a password against a stored hash. A hash that no password can
+// match costs what one of our own does.
+func (l *localSource) verify(ctx context.Context, encoded, text string) (password.Result, error) {
+	result, err := l.passwords.Verify(ctx, encoded, text)
 	if errors.Is(err, password.ErrUnusable) {
-		return source.ErrRefused
+		return password.Result{}, l.passwords.Waste(ctx, "")
 	}
-	return fmt.Errorf("%w: %v", source.ErrUnavailable, err)
+	return result, err
 }
 
 // rehash stores a password's hash again with today's cost, now that the

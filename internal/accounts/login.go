@@ -114,7 +114,7 @@ func (s *Service) ask(ctx context.Context, username, text string) (source.Source
 
 // admit finds or makes the account of a subject whose password is right.
 func (s *Service) admit(ctx context.Context, src source.Source, subject source.Subject, before map[string]int64) (*identity.Identity, error) {
-	account, err := s.store.AccountBySubject(ctx, src.Name(), subject.ID)
+	account, err := s.known(ctx, src, subject, before)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		account, err = s.welcome(ctx, src.Name(), subject)
@@ -140,12 +140,31 @@ func (s *Service) admit(ctx context.Context, src source.Source, subject source.S
 	return id, nil
 }
 
+// known finds the account of a subject. When its source has changed since this
+// was last looked at, what follows from that comes first: tokens of the old
+// password end before one is made by the new.
+func (s *Service) known(ctx context.Context, src source.Source, subject source.Subject, before map[string]int64) (store.Account, error) {
+	account, err := s.store.AccountBySubject(ctx, src.Name(), subject.ID)
+	if err != nil || account.Fingerprint == "" || account.Fingerprint == string(subject.Fingerprint) {
+		return account, err
+	}
+	w, ok := src.(source.Watcher)
+	if !ok {
+		return account, nil
+	}
+	if err := s.refresh(ctx, w, account); err != nil {
+		return store.Account{}, fault.Unavailablef(err, "the password cannot be checked now")
+	}
+	delete(before, account.ID) // what is issued now belongs to the new password
+	return s.store.AccountBySubject(ctx, src.Name(), subject.ID)
+}
+
 // welcome makes the account of somebody who logs in for the first time.
 func (s *Service) welcome(ctx context.Context, sourceName string, subject source.Subject) (store.Account, error) {
 	now := s.now().UTC()
 	a := store.Account{
 		ID: newAccountID(now), Kind: store.User, Name: subject.Username,
-		Source: sourceName, Subject: subject.ID, Email: subject.Email, CreatedAt: now,
+		Source: sourceName, Subject: subject.ID, Email: subject.Email, Fingerprint: string(subject.Fingerprint), CreatedAt: now,
 	}
 	namesakes, err := s.namesakes(ctx, a)
 	if err != nil {

@@ -2,11 +2,13 @@ package accounts
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/fault"
 	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/scope"
 	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/store"
@@ -75,7 +77,11 @@ func (s *Service) changePassword(ctx context.Context, caller *identity.Identity,
 		return orMissing(err, caller.Name)
 	}
 	result, err := s.passwords.Verify(ctx, account.PasswordHash, current.Reveal())
-	if err != nil || !result.OK {
+	switch {
+	case err != nil && !errors.Is(err, password.ErrUnusable):
+		attempt.Abandoned()
+		return fault.Unavailablef(err, "the password cannot be checked now")
+	case !result.OK:
 		attempt.Failed()
 		return fault.Forbiddenf("the current password is wrong")
 	}

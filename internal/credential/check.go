@@ -2,6 +2,7 @@ package credential
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
@@ -47,12 +48,23 @@ func (c *Checker) Check(ctx context.Context, found Credential) (*identity.Identi
 	case None:
 		return nil, nil
 	case Basic:
-		if !tokens.Recognised(found.Password.Reveal()) {
-			return c.Passwords.Login(ctx, found.Username, found.Password)
-		}
-		return c.token(ctx, found.Password)
+		return c.basic(ctx, found)
 	}
 	return c.token(ctx, found.Token)
+}
+
+// basic checks what stands where a password goes. A token of the native form
+// is never a password; what only looks like one of another form may be.
+func (c *Checker) basic(ctx context.Context, found Credential) (*identity.Identity, error) {
+	text := found.Password.Reveal()
+	if tokens.Recognised(text) {
+		id, err := c.token(ctx, found.Password)
+		var refusal *tokens.Refusal
+		if err == nil || tokens.LooksNative(text) || !errors.As(err, &refusal) || refusal.TokenID != "" {
+			return id, err
+		}
+	}
+	return c.Passwords.Login(ctx, found.Username, found.Password)
 }
 
 func (c *Checker) token(ctx context.Context, token secret.Text) (*identity.Identity, error) {

@@ -40,7 +40,8 @@ type Options struct {
 // API is the handler of everything under [api.Prefix].
 type API struct {
 	Options
-	mux *http.ServeMux
+	mux    *http.ServeMux
+	origin *http.CrossOriginProtection
 }
 
 // callTime bounds how long a call may take, so that none hangs on a database.
@@ -51,7 +52,7 @@ func New(opts Options) *API {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	a := &API{Options: opts, mux: http.NewServeMux()}
+	a := &API{Options: opts, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection()}
 	byPath := map[string]map[string]Route{}
 	for _, r := range Routes() {
 		if byPath[r.Path] == nil {
@@ -123,6 +124,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, route Route) {
 }
 
 func (c *call) run(route Route) (answer, error) {
+	if c.origin.Check(c.r) != nil { // a page elsewhere, with credentials that the browser added (S20)
+		return answer{}, fault.Forbiddenf("requests from pages of another origin are not taken")
+	}
 	if !route.Needs.public {
 		var err error
 		if c.caller, err = c.Check.Request(c.r); err != nil {

@@ -101,12 +101,12 @@ func Intersect(a, b Set) Set {
 			}
 		}
 	}
-	return both.withoutCovered()
+	return both.Minimal()
 }
 
-// withoutCovered leaves out rules that another rule of the set covers; of two
+// Minimal leaves out rules that another rule of the set covers; of two
 // that cover each other the first stays.
-func (s Set) withoutCovered() Set {
+func (s Set) Minimal() Set {
 	var kept Set
 	for i, r := range s {
 		covered := false

@@ -48,3 +48,37 @@ type Subject struct {
 // name, whether they are active. It is text to be stored and given back, of
 // no meaning to anyone but the source that made it, and not secret.
 type Fingerprint string
+
+// Watcher is a Source that can tell later what has become of somebody.
+type Watcher interface {
+	Source
+	// Changed compares users, by the IDs of their Subjects, with what was
+	// known of them, and returns those for whom anything is different. When
+	// any of it fails the result is nil and the error ErrUnavailable: nobody
+	// is ever gone because a source could not be asked.
+	Changed(ctx context.Context, known map[string]Fingerprint) ([]Change, error)
+}
+
+// Change says what has become of a user since a Fingerprint was taken.
+type Change struct {
+	ID   string
+	Gone bool // there is no such row any more; all else is empty
+
+	Disabled  bool // no longer active
+	Enabled   bool // active again
+	Renamed   bool
+	Superuser bool // became one, or is one no more
+	// Password is set when another hash is stored. Rehashed is set beside it
+	// when its algorithm or cost is another too. Django replaces a hash by a
+	// better one of the same password when a user logs in after an upgrade, so
+	// that the password may be the same then; there is no way to know.
+	Password, Rehashed bool
+	// Unknown is set when the given Fingerprint was empty or of another
+	// version, so that there is nothing to compare.
+	Unknown bool
+
+	// Now is the user as the row has it, with the Fingerprint to keep. A user
+	// who is not active is here as well.
+	Now    Subject
+	Active bool
+}

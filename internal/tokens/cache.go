@@ -17,6 +17,9 @@ type holder struct {
 	account store.Account
 	groups  []string
 	grants  scope.Set
+
+	shown     scope.Set // grants without those that others cover
+	shownText string
 }
 
 // entry is what a check needs to know about one secret.

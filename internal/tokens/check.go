@@ -105,7 +105,8 @@ func (s *Service) loadHolder(ctx context.Context, accountID string) (*holder, er
 	if err != nil {
 		s.log.Warn("a grant cannot be read and grants nothing", "account", held.Account.Name, "err", err)
 	}
-	return &holder{account: held.Account, groups: held.Groups, grants: grants}, nil
+	shown := grants.Minimal()
+	return &holder{account: held.Account, groups: held.Groups, grants: grants, shown: shown, shownText: shown.String()}, nil
 }
 
 func newEntry(d digest, found store.FoundToken, h *holder, now time.Time) *entry {
@@ -164,7 +165,7 @@ func identityOfAccount(h *holder) *identity.Identity {
 	return &identity.Identity{
 		AccountID: a.ID, Name: a.Name, Source: a.Source, Kind: string(a.Kind), Email: a.Email,
 		Groups: h.groups, Epoch: a.Epoch,
-		Grants: h.grants, Effective: h.grants, EffectiveText: h.grants.String(),
+		Grants: h.grants, Effective: h.shown, EffectiveText: h.shownText,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/latchkey-auth/latchkey/internal/fault"
@@ -15,6 +16,9 @@ import (
 
 // MaxBody bounds the bodies of requests that Latchkey itself reads, in bytes.
 const MaxBody = 64 << 10
+
+// bodyTime is how long a client may take to send such a body.
+const bodyTime = 20 * time.Second
 
 // ErrTooLarge says that a body is longer than [MaxBody].
 var ErrTooLarge = errors.New("the body is too large")
@@ -25,6 +29,10 @@ var ErrMediaType = errors.New("the body must be application/json")
 // ReadBody reads a whole body of at most [MaxBody] bytes; [ErrTooLarge] when
 // there is more.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	rc := http.NewResponseController(w)
+	if rc.SetReadDeadline(time.Now().Add(bodyTime)) == nil {
+		defer func() { _ = rc.SetReadDeadline(time.Time{}) }() // the server sets the next one
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -51,11 +59,11 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, v any, optional bool) erro
 		}
 		return fault.Invalidf("", "a JSON object is needed as the body")
 	}
-	if kind := r.Header.Get("Content-Type"); kind != "" {
-		media, _, err := mime.ParseMediaType(kind)
-		if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
-			return ErrMediaType
-		}
+	// A type is insisted on: a page of another origin cannot send this one
+	// without asking, and browsers add Basic credentials by themselves (S20).
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
+		return ErrMediaType
 	}
 	return decodeStrictly(body, v)
 }

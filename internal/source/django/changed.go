@@ -15,36 +15,12 @@ import (
 // batch is how many users are asked for at once.
 const batch = 1000
 
-// Change says what has become of a user since a Fingerprint was taken.
-type Change struct {
-	ID   string
-	Gone bool // there is no such row any more; all else is empty
-
-	Disabled  bool // no longer active
-	Enabled   bool // active again
-	Renamed   bool
-	Superuser bool // became one, or is one no more
-	// Password is set when another hash is stored. Rehashed is set beside it
-	// when its algorithm or cost is another too. Django replaces a hash by a
-	// better one of the same password when a user logs in after an upgrade, so
-	// that the password may be the same then; there is no way to know.
-	Password, Rehashed bool
-	// Unknown is set when the given Fingerprint was empty or of another
-	// version, so that there is nothing to compare.
-	Unknown bool
-
-	// Now is the user as the row has it, with the Fingerprint to keep. A user
-	// who is not active is here as well.
-	Now    source.Subject
-	Active bool
-}
-
 // Changed compares users, by the IDs of their Subjects, with the Fingerprints
 // that were taken before, and returns those for whom anything is different,
 // in the order of the IDs. It reads a thousand rows at a time. When any of it
 // fails the result is nil and the error ErrUnavailable: no user is ever gone
 // because a database could not be read.
-func (s *Source) Changed(ctx context.Context, subjects map[string]source.Fingerprint) ([]Change, error) {
+func (s *Source) Changed(ctx context.Context, subjects map[string]source.Fingerprint) ([]source.Change, error) {
 	if len(subjects) == 0 {
 		return nil, nil
 	}
@@ -71,11 +47,11 @@ func (s *Source) Changed(ctx context.Context, subjects map[string]source.Fingerp
 			return nil, err
 		}
 	}
-	var changes []Change
+	var changes []source.Change
 	for _, id := range ids {
 		u, found := rows[id]
 		if !found {
-			changes = append(changes, Change{ID: id, Gone: true})
+			changes = append(changes, source.Change{ID: id, Gone: true})
 		} else if now := s.subject(u); now.Fingerprint != subjects[id] {
 			changes = append(changes, compare(subjects[id], now, u.active))
 		}
@@ -84,8 +60,8 @@ func (s *Source) Changed(ctx context.Context, subjects map[string]source.Fingerp
 }
 
 // compare is called with two fingerprints that differ.
-func compare(before source.Fingerprint, now source.Subject, active bool) Change {
-	c := Change{ID: now.ID, Now: now, Active: active}
+func compare(before source.Fingerprint, now source.Subject, active bool) source.Change {
+	c := source.Change{ID: now.ID, Now: now, Active: active}
 	a, known := parseState(before)
 	b, _ := parseState(now.Fingerprint)
 	if !known {

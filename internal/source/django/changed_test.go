@@ -14,8 +14,8 @@ import (
 
 func TestChanged(t *testing.T) {
 	const other = "pbkdf2_sha256$1000$othersaltothersalt12ab$/5khlUZtHc7+FlwT/3JFXmPSgN8muGdOiOA2/Hv/n9k="
-	now := func(active bool, change func(*Change)) Change {
-		c := Change{
+	now := func(active bool, change func(*source.Change)) source.Change {
+		c := source.Change{
 			ID: "10", Active: active,
 			Now: source.Subject{ID: "10", Username: "alice", Email: "alice@example.org"},
 		}
@@ -24,21 +24,21 @@ func TestChanged(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		update string // of user 10, alice
-		want   []Change
+		want   []source.Change
 	}{
 		"nothing":  {"SET last_login = now(), first_name = 'Alice'", nil},
 		"email":    {"SET email = 'other@example.org'", nil},
-		"disabled": {"SET is_active = false", []Change{now(false, func(c *Change) { c.Disabled = true })}},
-		"renamed":  {"SET username = 'alicia'", []Change{now(true, func(c *Change) { c.Renamed, c.Now.Username = true, "alicia" })}},
-		"case":     {"SET username = 'aLICE'", []Change{now(true, func(c *Change) { c.Renamed, c.Now.Username = true, "aLICE" })}},
-		"promoted": {"SET is_superuser = true", []Change{now(true, func(c *Change) { c.Superuser, c.Now.Superuser = true, true })}},
-		"password": {"SET password = '" + other + "'", []Change{now(true, func(c *Change) { c.Password = true })}},
-		"upgraded": {"SET password = '" + strings.Replace(other, "$1000$", "$2000$", 1) + "'", []Change{now(true, func(c *Change) { c.Password, c.Rehashed = true, true })}},
-		"no login": {"SET password = '!' || password", []Change{now(true, func(c *Change) { c.Password, c.Rehashed = true, true })}},
-		"several": {"SET username = 'bob', is_active = false, password = '!'", []Change{now(false, func(c *Change) {
+		"disabled": {"SET is_active = false", []source.Change{now(false, func(c *source.Change) { c.Disabled = true })}},
+		"renamed":  {"SET username = 'alicia'", []source.Change{now(true, func(c *source.Change) { c.Renamed, c.Now.Username = true, "alicia" })}},
+		"case":     {"SET username = 'aLICE'", []source.Change{now(true, func(c *source.Change) { c.Renamed, c.Now.Username = true, "aLICE" })}},
+		"promoted": {"SET is_superuser = true", []source.Change{now(true, func(c *source.Change) { c.Superuser, c.Now.Superuser = true, true })}},
+		"password": {"SET password = '" + other + "'", []source.Change{now(true, func(c *source.Change) { c.Password = true })}},
+		"upgraded": {"SET password = '" + strings.Replace(other, "$1000$", "$2000$", 1) + "'", []source.Change{now(true, func(c *source.Change) { c.Password, c.Rehashed = true, true })}},
+		"no login": {"SET password = '!' || password", []source.Change{now(true, func(c *source.Change) { c.Password, c.Rehashed = true, true })}},
+		"several": {"SET username = 'bob', is_active = false, password = '!'", []source.Change{now(false, func(c *source.Change) {
 			c.Renamed, c.Disabled, c.Password, c.Rehashed, c.Now.Username = true, true, true, true, "bob"
 		})}},
-		"other's id": {"SET id = 4711", []Change{{ID: "10", Gone: true}}},
+		"other's id": {"SET id = 4711", []source.Change{{ID: "10", Gone: true}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dsn, conn := database(t, recorded)
