@@ -1,0 +1,17 @@
+package proctest
+
+import (
+	"os"
+	"testing"
+)
+
+// Missing ends a test that cannot run because something is not installed: it skips the test on a developer's machine,
+// and fails it where the environment variable CI is "true", so that a test is never left out there unnoticed. The
+// reason should say what to install.
+func Missing(t testing.TB, reason string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("not installed, and with CI=true nothing may be left out: %s", reason)
+	}
+	t.Skipf("not installed: %s", reason)
+}
