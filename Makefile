@@ -6,6 +6,7 @@ BIN       := $(CURDIR)/bin
 LINT      := $(BIN)/golangci-lint
 LINT_VERSION := v2.15.0
 FUZZTIME  ?= 5s
+RACE      := $(shell command -v gcc >/dev/null && echo -race)
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .PHONY: build test check fmt vet lint unit e2e fuzz bench docs clean
@@ -35,7 +36,7 @@ $(LINT):
 	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
 unit:
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test $(RACE) -timeout 10m ./...
 
 .PHONY: fuzz-seeds
 fuzz-seeds: ## each fuzz target for a moment

@@ -12,9 +12,9 @@ postgresql       | have_postgresql                  | all tests on PostgreSQL, a
 python3-venv     | /usr/bin/python3 -c "import ensurepip" | all tests with a real Pulp or its client
 git              | command -v git                   | all tests with a real Pulp, which wants it at its start
 ca-certificates  | test -e /etc/ssl/certs/ca-certificates.crt | installing Pulp and its client
-skopeo           | command -v skopeo                | pushing to and pulling from a container registry
-docker-registry  | command -v docker-registry       | registry tokens checked by a real registry
-ansible-core     | command -v ansible-galaxy        | Ansible collections with the client of the distribution
+gcc              | command -v gcc                   | the race detector
+libc6-dev        | test -e /usr/include/stdlib.h    | the race detector
+curl             | curl --json x --version          | the tests with real clients
 '
 
 have_postgresql() {
