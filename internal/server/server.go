@@ -1,0 +1,239 @@
+// Package server puts the parts together: it builds the core on a store, the
+// handlers on the core, and one tree of all handlers; it runs what runs beside
+// requests, listens, and stops without losing anything. It reads no
+// configuration and names no store: its caller does.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/accounts"
+	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/credential"
+	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/restapi"
+	"github.com/latchkey-auth/latchkey/internal/secret"
+	"github.com/latchkey-auth/latchkey/internal/serverkey"
+	"github.com/latchkey-auth/latchkey/internal/source"
+	"github.com/latchkey-auth/latchkey/internal/store"
+	"github.com/latchkey-auth/latchkey/internal/throttle"
+	"github.com/latchkey-auth/latchkey/internal/tokens"
+	"github.com/latchkey-auth/latchkey/internal/web"
+)
+
+// Options say what a server is made of. Store, Keys and Log are needed; the
+// zero values of the rest are good.
+type Options struct {
+	Store store.Store
+	Keys  *serverkey.Ring
+	Log   *slog.Logger
+	Now   func() time.Time // default time.Now
+
+	Tokens    TokenOptions
+	Passwords password.Options
+	AuditKeep time.Duration // how long events are kept; 0: for ever
+
+	// Sources makes the password sources, in the order in which they are
+	// asked, once there is a pool to hash with. A nil source is the local one;
+	// a nil function means that one alone.
+	Sources func(*password.Pool) ([]source.Source, error)
+
+	// ThrottleFile keeps the counts of failed logins over a restart; "": they
+	// begin anew.
+	ThrottleFile string
+
+	Peers web.Peers // proxies whose X-Forwarded-For counts
+	Realm string    // named in challenges; default "latchkey"
+
+	Routes []gateway.Route // what the gateway stands in front of; none: no gateway
+	DRF    *drf.Options    // nil: that dialect is off
+}
+
+// TokenOptions are the settings of the core.
+type TokenOptions struct {
+	Policy          tokens.Policy
+	CacheEntries    int
+	Bound, StaleFor time.Duration
+	KeepEnded       time.Duration
+}
+
+// Server is a whole Latchkey, without a listener.
+type Server struct {
+	opts     Options
+	log      *slog.Logger
+	store    store.Store
+	audit    *audit.Log
+	tokens   *tokens.Service
+	accounts *accounts.Service
+	throttle *throttle.Logins
+	handler  http.Handler
+	closers  []interface{ Close() }
+	nobody   anonymousRules
+	draining atomic.Bool
+}
+
+// New puts a server together. It asks the database for nothing.
+func New(opts Options) (*Server, error) {
+	if opts.Store == nil || opts.Keys == nil || opts.Log == nil {
+		return nil, errors.New("server: Store, Keys and Log are needed")
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Realm == "" {
+		opts.Realm = "latchkey"
+	}
+	s := &Server{opts: opts, log: opts.Log, store: opts.Store, audit: audit.NewLog(opts.Store, opts.Log)}
+	if err := s.buildCore(); err != nil {
+		return nil, err
+	}
+	if err := s.buildHandlers(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// buildCore makes the tokens and the accounts.
+func (s *Server) buildCore() error {
+	o := s.opts
+	var err error
+	s.tokens, err = tokens.New(tokens.Options{
+		Store: o.Store, Keys: o.Keys, Audit: s.audit, Log: o.Log, Now: o.Now,
+		Policy: o.Tokens.Policy, CacheEntries: o.Tokens.CacheEntries,
+		Bound: o.Tokens.Bound, StaleFor: o.Tokens.StaleFor, KeepEnded: o.Tokens.KeepEnded,
+	})
+	if err != nil {
+		return err
+	}
+	pool, err := password.New(o.Passwords)
+	if err != nil {
+		return err
+	}
+	var sources []source.Source
+	if o.Sources != nil {
+		if sources, err = o.Sources(pool); err != nil {
+			return err
+		}
+	}
+	for _, src := range sources {
+		if c, ok := src.(interface{ Close() }); ok {
+			s.closers = append(s.closers, c)
+		}
+	}
+	s.throttle = throttle.New(throttle.Options{Now: o.Now})
+	s.restoreThrottle()
+	s.accounts, err = accounts.New(accounts.Options{
+		Store: o.Store, Tokens: s.tokens, Passwords: pool, Throttle: s.throttle,
+		Audit: s.audit, Log: o.Log, Sources: sources, Now: o.Now,
+	})
+	return err
+}
+
+// buildHandlers makes everything that answers requests.
+func (s *Server) buildHandlers() error {
+	o := s.opts
+	check := &credential.Checker{Tokens: s.tokens, Passwords: s.accounts}
+	t := &tree{server: s, exact: map[string]http.Handler{}}
+	t.api = restapi.New(restapi.Options{
+		Tokens: s.tokens, Accounts: s.accounts, Audit: s.audit, Check: check,
+		Keys: o.Keys, Log: o.Log, Realm: o.Realm, Now: o.Now,
+	})
+	verify, err := gateway.NewVerifier(gateway.VerifierOptions{Check: check, Audit: s.audit, Log: o.Log, Realm: o.Realm, Now: o.Now})
+	if err != nil {
+		return err
+	}
+	t.exact[verifyPath] = verify
+	t.exact[alivePath] = http.HandlerFunc(s.alive)
+	t.exact[readyPath] = http.HandlerFunc(s.ready)
+	if o.DRF != nil {
+		d := drf.New(*o.DRF, s.accounts, s.tokens, o.Log)
+		for _, path := range d.Paths() {
+			t.exact[path] = d
+		}
+	}
+	if len(o.Routes) > 0 {
+		g, err := gateway.New(gateway.Options{
+			Routes: o.Routes, Check: check, Anonymous: s.anonymous,
+			Audit: s.audit, Log: o.Log, Peers: o.Peers, Now: o.Now, Realm: o.Realm,
+		})
+		if err != nil {
+			return err
+		}
+		t.rest = g
+	}
+	s.handler = web.Identify(o.Peers, web.Recover(o.Log, s.panicked, web.LogRequests(o.Log, t)))
+	return nil
+}
+
+// Handler returns the tree of everything that is served.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Start makes the database and this server fit each other: it refuses a
+// database that was filled under other secrets, and makes the administrator in
+// an empty one. It returns the password that it gave them, if it did.
+func (s *Server) Start(ctx context.Context, adminPassword secret.Text) (made secret.Text, err error) {
+	if err := s.claim(ctx); err != nil {
+		return secret.Text{}, err
+	}
+	return s.accounts.Bootstrap(ctx, adminPassword)
+}
+
+// claim registers the server's secrets with the database.
+func (s *Server) claim(ctx context.Context) error {
+	known, err := s.store.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	ours := map[string]bool{}
+	for _, k := range s.opts.Keys.Keys() {
+		ours[k.ID()] = true
+	}
+	overlap := len(known) == 0
+	for _, id := range known {
+		overlap = overlap || ours[id]
+	}
+	if !overlap {
+		return ErrForeignSecret
+	}
+	for _, k := range s.opts.Keys.Keys() {
+		if err := s.store.RegisterKey(ctx, k.ID(), k.Check()); err != nil {
+			if errors.Is(err, store.ErrConflict) {
+				return ErrForeignSecret
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// ErrForeignSecret says that the database was filled by a server with other
+// secrets, none of whose tokens this one would know.
+var ErrForeignSecret = errors.New("the server secret does not belong to this database: no token in it would be known. Put the right server.key in its place, or use another database")
+
+// Run does what goes on beside requests until ctx ends: it follows the change
+// log, writes what is collected in memory, and sweeps. What waits is written
+// before it returns.
+func (s *Server) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.tokens.Run(ctx) })
+	wg.Go(func() { s.accounts.Run(ctx) })
+	wg.Go(func() { s.audit.Run(ctx) })
+	wg.Go(func() { s.saveThrottle(ctx) })
+	wg.Go(func() { s.audit.Sweep(ctx, s.opts.AuditKeep) })
+	wg.Wait()
+}
+
+// Close releases what the server opened itself, which the store is not.
+func (s *Server) Close() {
+	for _, c := range s.closers {
+		c.Close()
+	}
+}
