@@ -56,7 +56,10 @@ func Parse(h http.Header) (Credential, error) {
 	case len(values) > 1:
 		return Credential{}, ErrSeveral
 	}
-	scheme, rest, _ := strings.Cut(strings.Trim(values[0], " \t"), " ")
+	scheme, rest := strings.Trim(values[0], " \t"), ""
+	if end := strings.IndexAny(scheme, " \t"); end >= 0 {
+		scheme, rest = scheme[:end], scheme[end:]
+	}
 	c := Credential{Scheme: schemeOf(scheme)}
 	if c.Scheme == None {
 		return c, nil

@@ -70,7 +70,6 @@ const (
 	oneSource  = "two credentials in one request are refused, whatever they are (S62)"
 	utf8Only   = "JSON is UTF-8 (RFC 8259), whatever charset the type names"
 	smallBody  = "bodies are bounded at 64 KiB, and a longer one gets an answer in JSON"
-	endsTokens = "disabling an account ends its tokens for good, and so they are revoked ones"
 	wholeParts = "a multipart body that is not whole is refused rather than guessed at"
 )
 
@@ -105,10 +104,6 @@ var differences = map[string]difference{
 	"protected: html without a credential": {why: noPages, like: "protected: no credential"},
 	"protected: a browser's Accept":        {why: noPages, like: "protected: good token"},
 
-	"protected: carol's token, inactive":       {why: endsTokens, like: "protected: alice's token, revoked"},
-	"login with the token of an inactive user": {why: endsTokens, like: "login with the token that was revoked"},
-
-	"protected: a tab":                               {why: "only a space ends a scheme (RFC 9110, section 11.4)", like: "protected: no credential"},
 	"protected: two headers of two schemes":          {why: oneSource, like: "protected: two headers"},
 	"protected: basic first, base64 without padding": {why: "nothing is gained by refusing it, and other doors take it", like: "protected: basic first, good password"},
 }

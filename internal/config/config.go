@@ -1,0 +1,96 @@
+// Package config is the configuration of the server: one struct with its
+// defaults, filled from a YAML file, the environment and the command line,
+// checked as a whole, and printed with its secrets hidden. It is plain data:
+// it opens no store, reaches no network, and knows no other package's options.
+//
+// The struct tags are the only place where a key is described. The parser, the
+// names of the environment variables, what `latchkey config` prints and the
+// reference in docs are all made from them; see schema.go for what they mean.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/secret"
+)
+
+// Config is the whole configuration. The tags describe each field. Get one
+// from [Load], or from [Default] where nothing is to be read.
+type Config struct {
+	Listen         string         `key:"listen" doc:"Where the server listens: host:port, or unix:/path for a socket. The server speaks plain HTTP, so that anything but a loopback address needs plain_http."`
+	PlainHTTP      bool           `key:"plain_http" doc:"Listen on other than loopback addresses although the server speaks plain HTTP. Only for networks on which nobody else can listen, such as the one between a proxy and this server in one pod."`
+	PublicURL      string         `key:"public_url" doc:"How clients reach the server: https://host, without a path. It is used in challenges and in what is printed. Empty: the address of the listener."`
+	TrustedProxies []netip.Prefix `key:"trusted_proxies" doc:"Addresses and networks of the proxies in front of this server. The X-Forwarded-For of these counts, and nobody else's."`
+
+	Data             string      `key:"data" doc:"The folder for what the server keeps in files: its key and, with SQLite, the database."`
+	Database         secret.Text `key:"database" shown:"sqlite:" doc:"Where tokens, accounts and the audit log are kept: sqlite:/path, or a postgres:// URL for several nodes. Empty: a SQLite file in the data folder."`
+	DatabaseFile     string      `key:"database_file" fills:"database" doc:"A file that holds the value of database, so that a password in it need not stand here."`
+	DatabaseMaxConns int         `key:"database_max_conns" min:"0" max:"10000" zero:"the database's own default" doc:"How many connections to PostgreSQL one node opens at most."`
+	DatabaseExecMode string      `key:"database_exec_mode" oneof:"cache_statement cache_describe describe_exec exec simple_protocol" doc:"How statements are sent to PostgreSQL. Behind a pooler in transaction mode that does not keep prepared statements, use exec or simple_protocol."`
+
+	Secret            secret.Text `key:"secret" doc:"The server's secret, in the form of its file: an id, a space, and hexadecimal digits; several with commas in between. Empty: it is in a file."`
+	SecretFile        string      `key:"secret_file" doc:"The file of the server's secret. Empty: server.key in the data folder, made at the first start."`
+	AdminPassword     secret.Text `key:"admin_password" only:"env" doc:"The password of the account admin, which the first start makes. Later starts do not look at it. Empty: one is made and printed once."`
+	AdminPasswordFile string      `key:"admin_password_file" fills:"admin_password" doc:"A file that holds the value of admin_password."`
+
+	Log       Log       `key:"log" doc:"What the server says about its work, on standard error."`
+	HTTP      HTTP      `key:"http" doc:"Limits of the listener."`
+	Tokens    Tokens    `key:"tokens" doc:"For how long tokens live, and how many there can be."`
+	Check     Check     `key:"check" doc:"How tokens are checked."`
+	Passwords Passwords `key:"passwords" doc:"How passwords are checked."`
+	Sources   Sources   `key:"sources" doc:"Where passwords can be checked besides in Latchkey itself. What is set here is asked only when passwords.sources names it."`
+	Dialects  Dialects  `key:"dialects" doc:"Ways of asking for tokens that existing clients know."`
+	Pulp      Pulp      `key:"pulp" doc:"The Pulp that this server stands in front of."`
+	Routes    []Route   `key:"routes" doc:"Other HTTP services that this server stands in front of."`
+	Audit     Audit     `key:"audit" doc:"The log of who did what."`
+
+	// origins has an entry for each key that was set; see [Config.Origin].
+	origins map[string]Origin
+}
+
+// Log is how the server logs.
+type Log struct {
+	Format string `key:"format" oneof:"text json" doc:"The form of a line."`
+	Level  string `key:"level" oneof:"debug info warn error" doc:"The least grave messages that are logged."`
+}
+
+// HTTP is the limits of the listener.
+type HTTP struct {
+	ReadHeaderTimeout time.Duration `key:"read_header_timeout" min:"1s" max:"10m" doc:"How long a client may take to send the headers of a request."`
+	IdleTimeout       time.Duration `key:"idle_timeout" min:"1s" max:"1h" doc:"How long a connection may wait for its next request."`
+	Drain             time.Duration `key:"drain" min:"0" max:"1h" zero:"cut off at once" doc:"How long requests may go on after the server was told to stop."`
+	MaxHeaderBytes    int           `key:"max_header_bytes" min:"4096" max:"1048576" doc:"How large the headers of a request may be."`
+}
+
+// Tokens is the rules of life of tokens.
+type Tokens struct {
+	Personal      Life          `key:"personal" doc:"Tokens of people."`
+	Robot         Life          `key:"robot" doc:"Tokens of robots."`
+	MaxPerAccount int           `key:"max_per_account" min:"1" max:"10000000" doc:"How many live tokens one account can have."`
+	MaxOverlap    time.Duration `key:"max_overlap" min:"1s" max:"366d" doc:"For how long the old secret may live on when a token is rotated."`
+	KeepEnded     time.Duration `key:"keep_ended" min:"1d" max:"3660d" doc:"How long tokens that ended stay listed."`
+}
+
+// Life is for how long the tokens of one class live.
+type Life struct {
+	Default time.Duration `key:"default" min:"0" max:"36500d" zero:"no end; only when max is 0 too" doc:"The life of a token for which nothing else was asked."`
+	Max     time.Duration `key:"max" min:"0" max:"36500d" zero:"any, and tokens without an end" doc:"The longest life that can be asked for."`
+	Idle    time.Duration `key:"idle" min:"0" max:"36500d" zero:"never" doc:"After how long without use a token ends, when nothing else was asked for."`
+}
+
+// Check is how tokens are checked.
+type Check struct {
+	CacheEntries int           `key:"cache_entries" min:"1000" max:"100000000" doc:"How many tokens are kept in memory."`
+	Bound        time.Duration `key:"bound" min:"100ms" max:"60s" doc:"How long after a token was revoked on another node this one may still accept it, at most. A node that cannot follow the changes for longer asks the database each time."`
+	StaleFor     time.Duration `key:"stale_for" min:"0" max:"1h" zero:"checks fail until it answers again" doc:"While the database does not answer, go on accepting the tokens in memory for this much longer. Tokens that are revoked meanwhile stay good on this node, of which the server warns when it starts."`
+}
+
+// Audit is how long the audit log is kept.
+type Audit struct {
+	Keep time.Duration `key:"keep" min:"1d" max:"36500d" zero:"for ever" doc:"How long events are kept."`
+}
+
+// Origin says where the value of a key came from. A key of an element of
+// routes is written routes[0].prefix.
+func (c Config) Origin(key string) Origin { return c.origins[key] }
