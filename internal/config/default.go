@@ -44,6 +44,7 @@ func Default() Config {
 			APIRoot:           "/pulp/",
 			ContentPathPrefix: "/pulp/content/",
 			IdentityHeader:    "Latchkeyuser",
+			Audit:             "writes",
 		},
 		Audit: Audit{Keep: 365 * day},
 	}
