@@ -11,8 +11,8 @@ type Account struct {
 	Subject string   `json:"subject,omitempty"` // the source's own id for it
 	Email   string   `json:"email,omitempty"`
 	Note    string   `json:"note,omitempty"`
-	Groups  []string `json:"groups"`
-	Grants  []string `json:"grants"` // its own and its groups', those of everyone included
+	Groups  []string `json:"groups,omitempty"` // only when one account is asked for
+	Grants  []string `json:"grants,omitempty"` // likewise: its own and its groups', those of everyone included
 
 	Disabled       bool       `json:"disabled"`
 	DisabledReason string     `json:"disabled_reason,omitempty"`

@@ -162,7 +162,7 @@ func accountOf(h store.Holder) api.Account {
 	a := h.Account
 	out := api.Account{
 		ID: a.ID, Kind: string(a.Kind), Name: a.Name, Source: a.Source, Email: a.Email, Note: a.Note,
-		Groups: nonNil(h.Groups), Grants: nonNil(h.Grants),
+		Groups: h.Groups, Grants: h.Grants,
 		Disabled: a.Disabled, DisabledReason: a.DisabledReason, MaxTokens: a.MaxTokens,
 		CreatedAt: a.CreatedAt.UTC(), LastLoginAt: timeOrNull(a.LastLoginAt.Truncate(time.Second)),
 	}

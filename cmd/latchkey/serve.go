@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchkey-auth/latchkey/internal/accounts"
+	"github.com/latchkey-auth/latchkey/internal/config"
+	"github.com/latchkey-auth/latchkey/internal/secret"
+	"github.com/latchkey-auth/latchkey/internal/server"
+	"github.com/latchkey-auth/latchkey/internal/serverkey"
+)
+
+const serveLong = `Run the server. With nothing else said it keeps its data in ./latchkey-data,
+listens on 127.0.0.1:8080, and at the first start makes an account "admin",
+whose password it prints once (or takes from LATCHKEY_ADMIN_PASSWORD).
+
+Everything can be set in a file (--config) or by environment variables; see
+'latchkey config show'. Ctrl-C lets requests under way finish and stops.`
+
+const serveExample = `  latchkey serve
+  latchkey serve --data /var/lib/latchkey --listen 127.0.0.1:9000
+  latchkey serve --pulp http://127.0.0.1:24817 --pulp-content http://127.0.0.1:24816
+  latchkey serve --config /etc/latchkey/latchkey.yaml --log-format json`
+
+func newServeCommand(env *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "serve",
+		Short:   "Run the server",
+		Long:    serveLong,
+		Example: serveExample,
+		Args:    arguments(),
+	}
+	flags := config.RegisterFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := loadConfig(env, config.Options{Flags: flags})
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), env, c)
+	}
+	return cmd
+}
+
+// serve runs the server until ctx ends.
+func serve(ctx context.Context, env *environment, c config.Config) error {
+	log := newLogger(env.stderr, c.Log)
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	keys, err := loadKeys(c)
+	if err != nil {
+		return err
+	}
+	listener, err := server.Listen(ctx, c.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	data, err := openStore(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := data.Close(); err != nil {
+			log.Error("the database could not be closed", "err", err)
+		}
+	}()
+	options, err := serverOptions(c)
+	if err != nil {
+		return err
+	}
+	options.Store, options.Keys, options.Log = data, keys, log
+	srv, err := server.New(options)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	made, err := srv.Start(ctx, c.AdminPassword)
+	if err != nil {
+		return err
+	}
+	welcome(env.stdout, publicURL(c, listener), made, c.AdminPassword)
+	return srv.Serve(ctx, listener, server.HTTPOptions{
+		ReadHeaderTimeout: c.HTTP.ReadHeaderTimeout, IdleTimeout: c.HTTP.IdleTimeout,
+		MaxHeaderBytes: c.HTTP.MaxHeaderBytes, Drain: c.HTTP.Drain,
+	})
+}
+
+func newLogger(w io.Writer, c config.Log) *slog.Logger {
+	level := slog.LevelInfo
+	_ = level.UnmarshalText([]byte(c.Level)) // the configuration allows only what it knows
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// loadKeys reads the server's secrets, or makes one at the first start.
+func loadKeys(c config.Config) (*serverkey.Ring, error) {
+	if !c.Secret.Empty() {
+		return serverkey.Parse(c.Secret.Reveal())
+	}
+	if c.SecretFile != "" {
+		return serverkey.Load(c.SecretFile, false)
+	}
+	return serverkey.Load(filepath.Join(c.Data, "server.key"), true)
+}
+
+// publicURL is where clients reach the server, as far as it can know.
+func publicURL(c config.Config, l net.Listener) string {
+	if c.PublicURL != "" {
+		return strings.TrimSuffix(c.PublicURL, "/")
+	}
+	if l.Addr().Network() == "unix" {
+		return "http://localhost"
+	}
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	u := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
+	return u.String()
+}
+
+// welcome prints where the server is and three lines to try. The password of a
+// new administrator is printed here and nowhere else.
+func welcome(w io.Writer, base string, made, given secret.Text) {
+	user := `"` + accounts.AdminName + `"`
+	fmt.Fprintf(w, "Latchkey is at %s\n\n", base)
+	switch {
+	case made.Empty():
+	case made == given:
+		fmt.Fprintf(w, "The account %s was made, with the password from LATCHKEY_ADMIN_PASSWORD.\n\n", accounts.AdminName)
+		user = `"` + accounts.AdminName + `:$LATCHKEY_ADMIN_PASSWORD"`
+	default:
+		fmt.Fprintf(w, "The account %s was made. Its password is shown this once:\n\n    %s\n\n", accounts.AdminName, made.Reveal())
+		user = `"` + accounts.AdminName + ":" + made.Reveal() + `"`
+	}
+	fmt.Fprintf(w, `Three lines to try: make a token, open a door with it, see all tokens.
+
+    TOKEN=$(curl -s -u %[1]s --json '{"name":"first"}' %[2]s/latchkey/api/v1/tokens | sed 's/.*"token":"\([^"]*\)".*/\1/')
+    curl -i -H "Authorization: Bearer $TOKEN" %[2]s/latchkey/verify
+    curl -u %[1]s %[2]s/latchkey/api/v1/tokens
+
+`, user, base)
+}

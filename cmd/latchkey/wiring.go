@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/latchkey-auth/latchkey/internal/config"
+	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
+	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/server"
+	"github.com/latchkey-auth/latchkey/internal/source"
+	"github.com/latchkey-auth/latchkey/internal/source/django"
+	"github.com/latchkey-auth/latchkey/internal/source/pulp"
+	"github.com/latchkey-auth/latchkey/internal/store"
+	"github.com/latchkey-auth/latchkey/internal/store/postgres"
+	"github.com/latchkey-auth/latchkey/internal/store/sqlite"
+	"github.com/latchkey-auth/latchkey/internal/tokens"
+)
+
+// openStore opens the database that the configuration names: one of two, so
+// there is no registry of them.
+func openStore(ctx context.Context, c config.Config, log *slog.Logger) (store.Store, error) {
+	name := c.Database.Reveal()
+	if strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://") {
+		return postgres.Open(ctx, postgres.Options{
+			DSN: c.Database.Reveal(), MaxConns: c.DatabaseMaxConns, ExecMode: c.DatabaseExecMode, Log: log,
+		})
+	}
+	path := filepath.Join(c.Data, "latchkey.db")
+	if file, ok := strings.CutPrefix(name, "sqlite:"); ok {
+		path = file
+	}
+	return sqlite.Open(ctx, sqlite.Options{Path: path, Log: log})
+}
+
+// serverOptions says in the server's own terms what the configuration asks
+// for.
+func serverOptions(c config.Config) (server.Options, error) {
+	routes, err := gatewayRoutes(c)
+	if err != nil {
+		return server.Options{}, err
+	}
+	options := server.Options{
+		Tokens: server.TokenOptions{
+			Policy: tokens.Policy{
+				Classes: map[tokens.Class]tokens.Life{
+					tokens.Personal: tokens.Life(c.Tokens.Personal),
+					tokens.Robot:    tokens.Life(c.Tokens.Robot),
+				},
+				MaxPerAccount: c.Tokens.MaxPerAccount,
+				MaxOverlap:    c.Tokens.MaxOverlap,
+			},
+			CacheEntries: c.Check.CacheEntries, Bound: c.Check.Bound, StaleFor: c.Check.StaleFor,
+			KeepEnded: c.Tokens.KeepEnded,
+		},
+		Passwords: password.Options{Parallel: c.Passwords.AtOnce, Queue: c.Passwords.Queue},
+		AuditKeep: c.Audit.Keep,
+		Sources:   func(pool *password.Pool) ([]source.Source, error) { return sources(c, pool) },
+		Peers:     c.TrustedProxies,
+
+		ThrottleFile: filepath.Join(c.Data, "throttle.state"),
+		Routes:       routes,
+	}
+	if d := c.Dialects.DRF; d.Enabled {
+		options.DRF = &drf.Options{Path: d.Path, Form: tokens.Native, Lifetime: d.Lifetime, Idle: d.Idle}
+		if d.Form == "hex40" {
+			options.DRF.Form = tokens.Hex40
+		}
+	}
+	return options, nil
+}
+
+// sources makes the password sources in their order. The local one is nil.
+func sources(c config.Config, pool *password.Pool) ([]source.Source, error) {
+	var list []source.Source
+	for _, name := range c.Passwords.Sources {
+		var src source.Source
+		var err error
+		switch name {
+		case config.SourceLocal:
+		case config.SourceDjango:
+			src, err = djangoSource(c.Sources.Django, pool)
+		case config.SourcePulp:
+			p := c.Sources.Pulp
+			src, err = pulp.New(pulp.Options{Name: p.Name, URL: p.URL, APIRoot: strings.TrimSuffix(p.APIRoot, "/") + "/api/v3/", Timeout: p.Timeout})
+		default:
+			err = errors.New("there is no such source")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the password source %s: %w", name, err)
+		}
+		list = append(list, src)
+	}
+	return list, nil
+}
+
+func djangoSource(d config.DjangoSource, pool *password.Pool) (source.Source, error) {
+	schema, table, qualified := strings.Cut(d.Table, ".")
+	if !qualified {
+		schema, table = "", d.Table
+	}
+	return django.New(django.Options{
+		Name: d.Name, DSN: d.DSN, Passwords: pool, Schema: schema, Table: table, MaxConns: int32(d.MaxConns),
+		Columns: django.Columns{
+			ID: d.Columns.ID, Username: d.Columns.Username, Password: d.Columns.Password,
+			Email: d.Columns.Email, Active: d.Columns.IsActive, Superuser: d.Columns.IsSuperuser,
+		},
+	})
+}
+
+// gatewayRoutes lists what the gateway stands in front of.
+func gatewayRoutes(c config.Config) ([]gateway.Route, error) {
+	var routes []gateway.Route
+	if c.Pulp.API != "" {
+		api, err := upstream(c.Pulp.API)
+		if err != nil {
+			return nil, err
+		}
+		content, err := upstream(c.Pulp.Content)
+		if err != nil {
+			return nil, err
+		}
+		routes = gateway.PulpRoutes(api, content, gateway.PulpOptions{
+			APIRoot: c.Pulp.APIRoot, ContentPrefix: c.Pulp.ContentPathPrefix, UserHeader: c.Pulp.IdentityHeader,
+			Audit: gateway.Auditing(c.Pulp.Audit),
+		})
+	}
+	for _, r := range c.Routes {
+		to, err := upstream(r.Upstream)
+		if err != nil {
+			return nil, err
+		}
+		routes = append(routes, gateway.Route{
+			Name: r.Name, Prefix: r.Prefix, Upstream: to,
+			Auth: authOf(r.Auth), Open: r.Open, Passwords: gateway.Passwords(r.Passwords),
+			Challenge401: r.Challenge401, UserHeader: r.IdentityHeader, KeepAuthorization: r.KeepAuthorization,
+			Audit:    gateway.Auditing(r.Audit),
+			Timeouts: gateway.Timeouts{Dial: r.DialTimeout, Response: r.ResponseTimeout},
+		})
+	}
+	return routes, nil
+}
+
+func authOf(text string) gateway.Auth {
+	if text == "none" {
+		return gateway.Off
+	}
+	return gateway.Auth(text)
+}
+
+// upstream reads the address of a service: a URL, or unix:/path.
+func upstream(text string) (*url.URL, error) {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		return &url.URL{Scheme: "unix", Path: path}, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("the upstream %q is not a URL", text)
+	}
+	return u, nil
+}
