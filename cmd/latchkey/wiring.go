@@ -29,7 +29,7 @@ func openStore(ctx context.Context, c config.Config, log *slog.Logger) (store.St
 	name := c.Database.Reveal()
 	if strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://") {
 		return postgres.Open(ctx, postgres.Options{
-			DSN: c.Database.Reveal(), MaxConns: c.DatabaseMaxConns, ExecMode: c.DatabaseExecMode, Log: log,
+			DSN: c.Database.Reveal(), MaxConns: c.DatabaseMaxConns, Pooler: c.DatabasePooler, Log: log,
 		})
 	}
 	path := filepath.Join(c.Data, "latchkey.db")

@@ -27,7 +27,7 @@ type Config struct {
 	Database         secret.Text `key:"database" shown:"sqlite:" doc:"Where tokens, accounts and the audit log are kept: sqlite:/path, or a postgres:// URL for several nodes. Empty: a SQLite file in the data folder."`
 	DatabaseFile     string      `key:"database_file" fills:"database" doc:"A file that holds the value of database, so that a password in it need not stand here."`
 	DatabaseMaxConns int         `key:"database_max_conns" min:"0" max:"10000" zero:"the database's own default" doc:"How many connections to PostgreSQL one node opens at most."`
-	DatabaseExecMode string      `key:"database_exec_mode" oneof:"cache_statement cache_describe describe_exec exec simple_protocol" doc:"How statements are sent to PostgreSQL. Behind a pooler in transaction mode that does not keep prepared statements, use exec or simple_protocol."`
+	DatabasePooler   bool        `key:"database_pooler" doc:"The database is reached through a pooler in transaction mode, such as PgBouncer: keep nothing on a connection. Changes on other nodes are then found by asking alone."`
 
 	Secret            secret.Text `key:"secret" doc:"The server's secret, in the form of its file: an id, a space, and hexadecimal digits; several with commas in between. Empty: it is in a file."`
 	SecretFile        string      `key:"secret_file" doc:"The file of the server's secret. Empty: server.key in the data folder, made at the first start."`

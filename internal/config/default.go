@@ -8,10 +8,9 @@ const day = 24 * time.Hour
 // valid.
 func Default() Config {
 	return Config{
-		Listen:           "127.0.0.1:8080",
-		Data:             "./latchkey-data",
-		DatabaseExecMode: "cache_statement",
-		Log:              Log{Format: "text", Level: "info"},
+		Listen: "127.0.0.1:8080",
+		Data:   "./latchkey-data",
+		Log:    Log{Format: "text", Level: "info"},
 		HTTP: HTTP{
 			ReadHeaderTimeout: 10 * time.Second,
 			IdleTimeout:       120 * time.Second,
