@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,26 +23,31 @@ type holder struct {
 	shownText string
 }
 
-// entry is what a check needs to know about one secret.
+// entry is what a check needs to know about one secret. What every check looks
+// at comes first, to lie together in memory: with many tokens in use, waiting
+// for memory is most of the cost.
 type entry struct {
-	digest digest
-	stale  atomic.Bool
-	used   atomic.Bool // since the eviction hand last passed
-
+	stale   atomic.Bool
+	used    atomic.Bool // since the eviction hand last passed
 	holder  *holder
-	id      *identity.Identity // never nil
-	refusal *Refusal           // not nil: the answer is no, for this reason
+	refusal *Refusal // not nil: the answer is no, for this reason
 
 	secretEnds int64 // when this secret ends by itself, in ns since 1970; 0: with its token
 	tokenEnds  int64 // likewise the token
 	idleAfter  time.Duration
-	lastSign   time.Time    // of life, when it was loaded
-	touched    atomic.Int64 // last use on this node, s since 1970
-	loadedAt   int64        // ns since 1970
+	touched    atomic.Int64       // last use on this node, s since 1970
+	id         *identity.Identity // never nil
 
 	// predecessor says that an older secret of the token ends with the first
-	// use of this one.
+	// use of this one. newest is what was shown of the token's newest secret
+	// then; each rotation changes it.
 	predecessor bool
+	newest      string
+
+	cidrs    []netip.Prefix
+	digest   digest
+	lastSign time.Time // of life, when it was loaded
+	loadedAt int64     // ns since 1970
 }
 
 // current reports whether nothing has come in that makes the entry untrue.

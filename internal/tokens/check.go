@@ -82,15 +82,25 @@ func (s *Service) load(ctx context.Context, d digest, now time.Time) (*entry, er
 	if err != nil {
 		return nil, fault.FromStore(err)
 	}
-	h := s.cache.heldBy(found.Token.AccountID)
-	if h == nil {
-		if h, err = s.loadHolder(ctx, found.Token.AccountID); err != nil {
-			return nil, err
-		}
+	h, err := s.holder(ctx, found.Token.AccountID)
+	if err != nil {
+		return nil, err
 	}
+	found.Token = s.withLatestUse(found.Token)
 	e := newEntry(d, found, h, now)
 	s.cache.put(e, since)
 	return e, nil
+}
+
+// holder returns what there is to know of an account, from the cache while that
+// can be trusted.
+func (s *Service) holder(ctx context.Context, accountID string) (*holder, error) {
+	if s.fresh() {
+		if h := s.cache.heldBy(accountID); h != nil {
+			return h, nil
+		}
+	}
+	return s.loadHolder(ctx, accountID)
 }
 
 func (s *Service) loadHolder(ctx context.Context, accountID string) (*holder, error) {
@@ -112,16 +122,16 @@ func (s *Service) loadHolder(ctx context.Context, accountID string) (*holder, er
 func newEntry(d digest, found store.FoundToken, h *holder, now time.Time) *entry {
 	t := found.Token
 	e := &entry{
-		digest: d, holder: h, id: identityOf(t, h),
+		digest: d, holder: h, id: identityOf(t, h), cidrs: t.CIDRs,
 		secretEnds: nanos(found.Secret.ExpiresAt), tokenEnds: nanos(t.ExpiresAt),
 		idleAfter: t.IdleAfter, lastSign: lastSign(t), loadedAt: now.UnixNano(),
-		predecessor: found.HasPredecessor && !found.Secret.UntilSuccessor,
+		predecessor: found.HasPredecessor && found.Secret.ExpiresAt.IsZero(), newest: t.Prefix,
 	}
 	switch {
+	case h.account.Disabled: // says more than that its tokens have ended
+		e.refusal = e.refuse(ReasonDisabled)
 	case !t.RevokedAt.IsZero() || t.Epoch < h.account.Epoch:
 		e.refusal = e.refuse(ReasonRevoked)
-	case h.account.Disabled:
-		e.refusal = e.refuse(ReasonDisabled)
 	case badScope(t):
 		e.refusal = e.refuse(ReasonUnknown)
 	}
@@ -181,15 +191,17 @@ func (s *Service) judge(ctx context.Context, e *entry, p Presented, now time.Tim
 	if e.secretEnds != 0 && at >= e.secretEnds {
 		return nil, e.refuse(ReasonRotated)
 	}
-	if len(e.id.CIDRs) > 0 && !contained(p.Addr, e.id.CIDRs) {
+	if len(e.cidrs) > 0 && !contained(p.Addr, e.cidrs) {
 		return nil, e.refuse(ReasonAddress)
 	}
 	if e.idle(now) {
 		return s.judgeIdle(ctx, e, p, now)
 	}
 	if e.predecessor {
-		if err := s.endPredecessor(ctx, e, now); err != nil {
+		if ended, err := s.endPredecessor(ctx, e, now); err != nil {
 			return nil, err
+		} else if !ended {
+			return s.judgeAgain(ctx, e, p, now)
 		}
 	}
 	s.touch(e, p, now)
@@ -202,6 +214,11 @@ func (s *Service) judgeIdle(ctx context.Context, e *entry, p Presented, now time
 	if e.loadedAt == now.UnixNano() {
 		return nil, e.refuse(ReasonIdle)
 	}
+	return s.judgeAgain(ctx, e, p, now)
+}
+
+// judgeAgain decides by what the store says now.
+func (s *Service) judgeAgain(ctx context.Context, e *entry, p Presented, now time.Time) (*identity.Identity, error) {
 	again, err := s.load(ctx, e.digest, now)
 	if err != nil {
 		return nil, err
@@ -231,14 +248,24 @@ func (s *Service) touch(e *entry, p Presented, now time.Time) {
 	if last >= second || !e.touched.CompareAndSwap(last, second) {
 		return
 	}
-	s.uses.record(store.Use{TokenID: e.id.TokenID, At: now.Truncate(time.Second).UTC(), Addr: p.Addr, Agent: audit.Clip(p.Agent)})
+	s.uses.record(use{entry: e, second: second, addr: p.Addr, agent: audit.Clip(p.Agent)})
 }
 
-// endPredecessor ends the old secret of a rotation, now that the new one is
-// used. From here on the old one is refused, whatever becomes of this process.
-func (s *Service) endPredecessor(ctx context.Context, e *entry, now time.Time) error {
+// endPredecessor ends the old secrets of a rotation, now that the new one is
+// used. From here on they are refused, whatever becomes of this process. It
+// reports false when the token was rotated again since the entry was loaded:
+// the entry's secret is an old one itself then, and ends nothing.
+func (s *Service) endPredecessor(ctx context.Context, e *entry, now time.Time) (bool, error) {
+	var ended bool
 	change := store.Change{At: now.UTC(), Kind: store.ChangeToken, TokenID: e.id.TokenID}
 	err := s.update(ctx, []store.Change{change}, func(tx store.Tx) error {
+		t, err := tx.LockToken(e.id.TokenID)
+		if err != nil {
+			return err
+		}
+		if ended = t.Prefix == e.newest; !ended {
+			return nil
+		}
 		if err := tx.RetireSecrets(e.id.TokenID, e.digest[:], time.Time{}, false); err != nil {
 			return err
 		}
@@ -246,10 +273,10 @@ func (s *Service) endPredecessor(ctx context.Context, e *entry, now time.Time) e
 		done.Target = e.id.TokenID
 		return tx.AppendEvent(done)
 	})
-	if err != nil {
-		return fault.FromStore(err)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil // deleted a moment ago
 	}
-	return nil
+	return ended, fault.FromStore(err)
 }
 
 // idle reports whether the token has gone unused for too long, as far as this

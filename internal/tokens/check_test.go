@@ -1,6 +1,7 @@
 package tokens_test
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func TestEndsAreInForceAtOnce(t *testing.T) {
 		{"disable the account", func(c *coretest.Core, user *identity.Identity, _ tokens.Issued) error {
 			_, err := c.Accounts.Update(bg, c.Admin, user.AccountID, accounts.Change{Disabled: of(true)})
 			return err
-		}, tokens.ReasonRevoked},
+		}, tokens.ReasonDisabled},
 		{"delete the account", func(c *coretest.Core, user *identity.Identity, _ tokens.Issued) error {
 			return c.Accounts.Delete(bg, c.Admin, user.AccountID)
 		}, tokens.ReasonUnknown},
@@ -152,13 +153,13 @@ func TestRightsAreInForceAtOnce(t *testing.T) {
 			_, err := c.Accounts.AddGrant(bg, c.Admin, id, "", pull)
 			return err
 		}, func(c *coretest.Core, id string) error {
-			return removeGrant(c, store.GrantQuery{AccountID: id})
+			return removeGrant(c, store.GrantQuery{AccountID: id}, pull)
 		}},
 		{"a grant to everybody", func(c *coretest.Core, _ string) error {
 			_, err := c.Accounts.AddGrant(bg, c.Admin, "", store.GroupEveryone, pull)
 			return err
 		}, func(c *coretest.Core, _ string) error {
-			return removeGrant(c, store.GrantQuery{Group: store.GroupEveryone})
+			return removeGrant(c, store.GrantQuery{Group: store.GroupEveryone}, pull)
 		}},
 		{"membership", func(c *coretest.Core, id string) error {
 			return c.Accounts.AddMember(bg, c.Admin, "pullers", id)
@@ -206,12 +207,14 @@ func TestRightsAreInForceAtOnce(t *testing.T) {
 	}
 }
 
-func removeGrant(c *coretest.Core, q store.GrantQuery) error {
+func removeGrant(c *coretest.Core, q store.GrantQuery, rule string) error {
 	grants, err := c.Store.Grants(bg, q)
-	if err != nil {
-		return err
+	for _, g := range grants {
+		if g.Scope == rule {
+			return c.Accounts.RemoveGrant(bg, c.Admin, g.ID)
+		}
 	}
-	return c.Accounts.RemoveGrant(bg, c.Admin, grants[len(grants)-1].ID)
+	return errors.Join(err, errors.New("there is no such grant"))
 }
 
 func TestExpiry(t *testing.T) {

@@ -7,14 +7,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/latchkey-auth/latchkey/internal/coretest"
 	"github.com/latchkey-auth/latchkey/internal/fault"
 	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/scope"
 	"github.com/latchkey-auth/latchkey/internal/secret"
+	"github.com/latchkey-auth/latchkey/internal/store"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 )
 
 var bg = context.Background()
+
+type ctx = context.Context
 
 // newCore returns a core that takes answers from its cache.
 func newCore(t testing.TB) *coretest.Core { return newCoreWith(t, nil) }
@@ -91,3 +97,12 @@ func prefixes(texts ...string) []netip.Prefix {
 }
 
 const hour = time.Hour
+
+func pathRequest(method, path string) scope.Request { return scope.PathRequest(method, path) }
+
+type req = scope.Request
+
+// tokenDiff compares tokens, with addresses by what they are.
+func tokenDiff(want, got store.Token) string {
+	return cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }))
+}

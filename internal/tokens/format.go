@@ -73,50 +73,63 @@ func generate(class Class, form Form, key *serverkey.Key) (secret.Text, digest) 
 	}
 	body := prefixes[class] + randomBase62(randomLength)
 	sum := key.Digest(body)
-	text := body + tagOf(sum)
-	return secret.New(text + checksum(text)), digest(sum)
+	tag := tagOf(sum)
+	text := body + string(tag[:])
+	check := checksum(text)
+	return secret.New(text + string(check[:])), digest(sum)
 }
 
-// randomBase62 returns n characters, each equally likely: bytes past the
-// largest multiple of 62 are drawn again.
+// randomBase62 returns n characters, each equally likely.
 func randomBase62(n int) string {
-	out := make([]byte, 0, n)
+	out := make([]byte, 0, n+64)
 	var b [64]byte
 	for len(out) < n {
 		_, _ = rand.Read(b[:]) // never fails
-		for _, c := range b {
-			if c < 248 && len(out) < n {
-				out = append(out, alphabet[c%62])
-			}
+		out = appendBase62(out, b[:])
+	}
+	return string(out[:n])
+}
+
+// appendBase62 makes a character of each byte, but of those past the largest
+// multiple of 62, which would make some characters likelier than others.
+func appendBase62(out, random []byte) []byte {
+	for _, c := range random {
+		if c < 256/62*62 {
+			out = append(out, alphabet[c%62])
 		}
 	}
-	return string(out)
+	return out
 }
 
 // tagOf makes the keyed tag out of the digest of a secret's first part. The
 // digest covers what the tag and the checksum are computed from, so one hash
 // serves to test the tag and to find the token.
-func tagOf(sum digest) string {
+func tagOf(sum digest) [tagLength]byte {
 	v := uint64(sum[0])<<32 | uint64(sum[1])<<24 | uint64(sum[2])<<16 | uint64(sum[3])<<8 | uint64(sum[4])
 	var tag [tagLength]byte
 	for i := range tag {
 		tag[i] = alphabet[v%62]
 		v /= 62
 	}
-	return string(tag[:])
+	return tag
 }
 
 // checksum is the CRC-32 (IEEE) of text as six base62 digits, as GitHub's
 // tokens have it, so that a scanner can tell a leaked token from noise without
-// asking anybody.
-func checksum(text string) string {
-	v := crc32.ChecksumIEEE([]byte(text))
+// asking anybody. It is computed byte by byte because hash/crc32 wants a slice,
+// and so an allocation, which takes longer than the sum of so short a text.
+func checksum(text string) [checksumLength]byte {
+	v := ^uint32(0)
+	for i := range len(text) {
+		v = crc32.IEEETable[byte(v)^text[i]] ^ v>>8
+	}
+	v = ^v
 	var sum [checksumLength]byte
 	for i := len(sum) - 1; i >= 0; i-- {
 		sum[i] = alphabet[v%62]
 		v /= 62
 	}
-	return string(sum[:])
+	return sum
 }
 
 // LooksNative reports whether text has the shape and the checksum of a native
@@ -125,13 +138,22 @@ func LooksNative(text string) bool {
 	if len(text) != nativeLength || text[:2] != "lk" || text[3] != '_' || text[2] < 'a' || text[2] > 'z' {
 		return false
 	}
-	for i := prefixLength; i < len(text); i++ {
-		if c := text[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+	for i := prefixLength; i < nativeLength; i++ {
+		if !inAlphabet[text[i]] {
 			return false
 		}
 	}
-	return text[nativeLength-checksumLength:] == checksum(text[:nativeLength-checksumLength])
+	sum := checksum(text[:nativeLength-checksumLength])
+	return text[nativeLength-checksumLength:] == string(sum[:])
 }
+
+// inAlphabet says which bytes are base62 digits.
+var inAlphabet = func() (in [256]bool) {
+	for i := range len(alphabet) {
+		in[alphabet[i]] = true
+	}
+	return in
+}()
 
 // looksHex reports whether text is 40 lower-case hexadecimal digits.
 func looksHex(text string) bool {
@@ -160,7 +182,7 @@ func digests(out []digest, text string, ring *serverkey.Ring) []digest {
 		for _, key := range ring.Keys() {
 			sum := digest(key.Digest(body))
 			want := tagOf(sum)
-			if subtle.ConstantTimeCompare([]byte(want), []byte(tag)) == 1 {
+			if subtle.ConstantTimeCompare(want[:], []byte(tag)) == 1 {
 				out = append(out, sum)
 			}
 		}

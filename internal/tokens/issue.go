@@ -69,7 +69,7 @@ func (s *Service) issue(ctx context.Context, caller *identity.Identity, r Reques
 	if err != nil {
 		return Issued{}, err
 	}
-	t, err := s.draft(caller, owner, r, now)
+	t, err := s.draft(caller, owner, r, s.policy.Classes[classOf(owner)], now)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -83,15 +83,9 @@ func (s *Service) issue(ctx context.Context, caller *identity.Identity, r Reques
 	return Issued{Token: t, Secret: text}, nil
 }
 
-// owner loads the account that a token is for, from the cache if it is
-// current there.
+// owner finds the account that a token is for.
 func (s *Service) owner(ctx context.Context, accountID string) (*holder, error) {
-	if s.fresh() {
-		if h := s.cache.heldBy(accountID); h != nil {
-			return h, nil
-		}
-	}
-	h, err := s.loadHolder(ctx, accountID)
+	h, err := s.holder(ctx, accountID)
 	var gone *Refusal
 	if errors.As(err, &gone) {
 		return nil, fault.NotFoundf("there is no such account")
@@ -99,13 +93,17 @@ func (s *Service) owner(ctx context.Context, accountID string) (*holder, error) 
 	return h, err
 }
 
+// classOf returns the class of an account's tokens.
+func classOf(owner *holder) Class {
+	if owner.account.Kind == store.Robot {
+		return Robot
+	}
+	return Personal
+}
+
 // draft makes the token that is asked for, after all checks that need no
 // transaction.
-func (s *Service) draft(caller *identity.Identity, owner *holder, r Request, now time.Time) (store.Token, error) {
-	class := Personal
-	if owner.account.Kind == store.Robot {
-		class = Robot
-	}
+func (s *Service) draft(caller *identity.Identity, owner *holder, r Request, life Life, now time.Time) (store.Token, error) {
 	if err := checkTexts(r.Name, r.Labels, r.CIDRs); err != nil {
 		return store.Token{}, err
 	}
@@ -120,11 +118,11 @@ func (s *Service) draft(caller *identity.Identity, owner *holder, r Request, now
 	if same && len(r.CIDRs) == 0 {
 		r.CIDRs = caller.CIDRs
 	}
-	ends, err := s.lifeEnd(caller, s.policy.Classes[class], r, now)
+	ends, err := s.lifeEnd(caller, life, r, now)
 	if err != nil {
 		return store.Token{}, err
 	}
-	idle, err := idleAfter(caller, s.policy.Classes[class], r)
+	idle, err := idleAfter(caller, life, r)
 	if err != nil {
 		return store.Token{}, err
 	}
@@ -132,7 +130,7 @@ func (s *Service) draft(caller *identity.Identity, owner *holder, r Request, now
 		return store.Token{}, err
 	}
 	return store.Token{
-		ID: newTokenID(), AccountID: owner.account.ID, Class: string(class), Name: r.Name,
+		ID: newTokenID(), AccountID: owner.account.ID, Class: string(classOf(owner)), Name: r.Name,
 		Scope: rules.Strings(), Labels: r.Labels, CIDRs: r.CIDRs,
 		Epoch: s.epochFor(caller, owner), ParentID: caller.TokenID,
 		CreatedAt: now, ExpiresAt: ends, IdleAfter: idle,
@@ -141,7 +139,7 @@ func (s *Service) draft(caller *identity.Identity, owner *holder, r Request, now
 
 // epochFor returns the epoch that a new token belongs to: that of the
 // credential that asked for it, if it is its owner's. So a password that was
-// changed or a token that was revoked while it asks, leaves nothing behind.
+// changed while it asks leaves nothing behind; see stands for tokens.
 func (s *Service) epochFor(caller *identity.Identity, owner *holder) int64 {
 	if caller.AccountID == owner.account.ID {
 		return caller.Epoch
@@ -162,7 +160,10 @@ func (s *Service) insert(ctx context.Context, tx store.Tx, caller *identity.Iden
 		return fault.Conflictf("the account is disabled")
 	}
 	if account.Epoch > t.Epoch {
-		return fault.Unauthenticatedf("the credential was revoked")
+		return errRevoked
+	}
+	if err := stands(tx, caller); err != nil {
+		return err
 	}
 	most := s.policy.MaxPerAccount
 	if account.MaxTokens > 0 {
@@ -184,6 +185,21 @@ func (s *Service) insert(ctx context.Context, tx store.Tx, caller *identity.Iden
 	e.Target = t.ID
 	e.Detail = map[string]string{"class": t.Class, "name": audit.Clip(t.Name), "owner": account.Name}
 	return tx.AppendEvent(e)
+}
+
+var errRevoked = fault.Unauthenticatedf("the credential was revoked")
+
+// stands refuses a caller whose token was revoked since it was checked, so that
+// no secret is handed out on its strength any more.
+func stands(tx store.Tx, caller *identity.Identity) error {
+	if caller.Method != identity.Token {
+		return nil
+	}
+	t, err := tx.LockToken(caller.TokenID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !t.RevokedAt.IsZero() {
+		return errRevoked
+	}
+	return err
 }
 
 // lifeEnd decides when the token ends.
@@ -261,6 +277,11 @@ func checkTexts(name string, labels map[string]string, cidrs []netip.Prefix) err
 	}
 	if len(cidrs) > maxCIDRs {
 		return fault.Invalidf("cidrs", "are more than %d", maxCIDRs)
+	}
+	for _, n := range cidrs {
+		if !n.IsValid() || n.Addr().Is4In6() { // peers are never IPv4 in IPv6 (S84)
+			return fault.Invalidf("cidrs", "are networks such as 192.0.2.0/24 and 2001:db8::/32, those of IPv4 written as IPv4")
+		}
 	}
 	return nil
 }

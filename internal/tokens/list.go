@@ -27,7 +27,13 @@ func (s *Service) Token(ctx context.Context, caller *identity.Identity, id strin
 
 // Own returns the token that the caller is using; it needs no right.
 func (s *Service) Own(ctx context.Context, caller *identity.Identity) (store.Token, error) {
+	if caller == nil || caller.TokenID == "" {
+		return store.Token{}, fault.NotFoundf("no token was used")
+	}
 	t, err := s.store.Token(ctx, caller.TokenID)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Token{}, noToken(caller.TokenID)
+	}
 	if err != nil {
 		return store.Token{}, fault.FromStore(err)
 	}

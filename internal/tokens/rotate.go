@@ -44,7 +44,10 @@ func (s *Service) rotate(ctx context.Context, caller *identity.Identity, id stri
 	}
 	text, sum := generate(Class(seen.Class), formOf(seen), s.keys.Current())
 	t, err := s.change(ctx, caller, id, scope.Write, "token.rotate", func(tx store.Tx, t *store.Token, now time.Time) error {
-		if err := mayRotate(caller, *t, owner); err != nil {
+		if err := mayHold(caller, *t, owner); err != nil {
+			return err
+		}
+		if err := stands(tx, caller); err != nil {
 			return err
 		}
 		if s.ended(*t, now) || t.Epoch < owner.account.Epoch {
@@ -86,9 +89,9 @@ func (s *Service) oldEnds(o Overlap, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// mayRotate refuses a caller that would get hold of more than they have (S78).
-// A token may always rotate itself.
-func mayRotate(caller *identity.Identity, t store.Token, owner *holder) error {
+// mayHold refuses a caller that would get hold of the secret of a token that
+// reaches further than they do (S78). A token may always hold itself.
+func mayHold(caller *identity.Identity, t store.Token, owner *holder) error {
 	if caller.TokenID == t.ID && caller.Method == identity.Token {
 		return nil
 	}

@@ -25,6 +25,9 @@ func (s *Service) Standing(ctx context.Context, caller *identity.Identity, slot 
 
 func (s *Service) standing(ctx context.Context, caller *identity.Identity, slot string, form Form, r Request) (Issued, error) {
 	now := s.now().UTC()
+	if caller == nil {
+		return Issued{}, need(nil, "", scope.Write)
+	}
 	if err := need(caller, caller.AccountID, scope.Write); err != nil {
 		return Issued{}, err
 	}
@@ -35,20 +38,21 @@ func (s *Service) standing(ctx context.Context, caller *identity.Identity, slot 
 	found, err := s.store.SecretOfSlot(ctx, caller.AccountID, slot)
 	if err == nil {
 		if text, ok := s.unseal(found, caller, now); ok {
-			return Issued{Token: found.Token, Secret: text}, nil
+			return Issued{Token: found.Token, Secret: text}, mayHold(caller, found.Token, owner)
 		}
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return Issued{}, fault.FromStore(err)
 	}
-	t, err := s.draft(caller, owner, r, now)
+	// How long it lives is the dialect's setting, not the wish of a client.
+	t, err := s.draft(caller, owner, r, Life{}, now)
 	if err != nil {
 		return Issued{}, err
 	}
-	return s.takeSlot(ctx, caller, t, slot, form, now)
+	return s.takeSlot(ctx, caller, owner, t, slot, form, now)
 }
 
 // takeSlot puts a new token into a slot, unless somebody else just did.
-func (s *Service) takeSlot(ctx context.Context, caller *identity.Identity, t store.Token, slot string, form Form, now time.Time) (Issued, error) {
+func (s *Service) takeSlot(ctx context.Context, caller *identity.Identity, owner *holder, t store.Token, slot string, form Form, now time.Time) (Issued, error) {
 	text, sum := generate(Class(t.Class), form, s.keys.Current())
 	t.Slot, t.Prefix = slot, shown(text, form)
 	sealed := s.keys.Seal(sealPurpose(t.ID), []byte(text.Reveal()))
@@ -58,7 +62,9 @@ func (s *Service) takeSlot(ctx context.Context, caller *identity.Identity, t sto
 	var ended []store.Change
 	err := s.store.Update(ctx, func(tx store.Tx) error {
 		result, ended = Issued{Token: t, Secret: text}, nil
-		if _, err := tx.LockAccount(t.AccountID); err != nil { // one at a time
+		if _, err := tx.LockAccount(t.AccountID); errors.Is(err, store.ErrNotFound) { // one at a time
+			return fault.NotFoundf("there is no such account")
+		} else if err != nil {
 			return err
 		}
 		old, err := tx.LockSlot(t.AccountID, slot)
@@ -69,7 +75,7 @@ func (s *Service) takeSlot(ctx context.Context, caller *identity.Identity, t sto
 		default:
 			if known, ok := s.unseal(old, caller, now); ok {
 				result = Issued{Token: old.Token, Secret: known}
-				return nil
+				return mayHold(caller, old.Token, owner)
 			}
 			old.Token.RevokedAt, old.Token.RevokeReason = now, "replaced at login"
 			if err := tx.UpdateToken(old.Token); err != nil {

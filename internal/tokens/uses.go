@@ -2,68 +2,104 @@ package tokens
 
 import (
 	"context"
+	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
 
-// mostUses bounds the uses that wait in memory while the store does not take
-// them.
+// mostUses bounds the uses that wait in memory until they are written, or
+// while the store does not take them.
 const mostUses = 200_000
 
 // uses collects when tokens were last used, until they are written in batches.
+// Checks only append to a list; sorting it by token is left to those who are
+// in no hurry.
 type uses struct {
-	mu      sync.Mutex
-	waiting map[string]store.Use
+	mu    sync.Mutex
+	fresh []use // as they came
+
+	sorting sync.Mutex           // taken before mu
+	waiting map[string]store.Use // the latest of each token
+	leaving map[string]store.Use // what is being written
 }
 
-// record notes a use of a token, which replaces an earlier one.
-func (u *uses) record(use store.Use) {
+// use is a use of the token of an entry.
+type use struct {
+	entry  *entry
+	second int64 // since 1970
+	addr   netip.Addr
+	agent  string
+}
+
+// record notes a use.
+func (u *uses) record(one use) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if len(u.fresh) < mostUses {
+		u.fresh = append(u.fresh, one)
+	}
+}
+
+// sort takes in what came. A use replaces an earlier one of its token. The
+// lock sorting is held.
+func (u *uses) sort() {
+	u.mu.Lock()
+	fresh := u.fresh
+	u.fresh = nil
+	u.mu.Unlock()
+	for _, one := range fresh {
+		u.keep(store.Use{TokenID: one.entry.id.TokenID, At: time.Unix(one.second, 0).UTC(), Addr: one.addr, Agent: one.agent})
+	}
+}
+
+func (u *uses) keep(one store.Use) {
 	if u.waiting == nil {
 		u.waiting = map[string]store.Use{}
 	}
-	if _, known := u.waiting[use.TokenID]; !known && len(u.waiting) >= mostUses {
-		return
+	if _, known := u.waiting[one.TokenID]; known || len(u.waiting) < mostUses {
+		u.waiting[one.TokenID] = one
 	}
-	u.waiting[use.TokenID] = use
 }
 
-// latest returns the use that waits for a token, if any.
+// latest returns the use of a token that is not written yet, if any.
 func (u *uses) latest(tokenID string) (store.Use, bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	use, ok := u.waiting[tokenID]
-	return use, ok
+	u.sorting.Lock()
+	defer u.sorting.Unlock()
+	u.sort()
+	one, ok := u.waiting[tokenID]
+	if !ok {
+		one, ok = u.leaving[tokenID]
+	}
+	return one, ok
 }
 
-// flush writes what waits. What cannot be written waits on.
+// flush writes what waits. What cannot be written waits on. It is not meant to
+// be called by several goroutines at once.
 func (u *uses) flush(ctx context.Context, sink store.Batcher) error {
-	u.mu.Lock()
+	u.sorting.Lock()
+	u.sort()
 	batch := u.waiting
-	u.waiting = nil
-	u.mu.Unlock()
+	u.waiting, u.leaving = nil, batch
+	u.sorting.Unlock()
 	if len(batch) == 0 {
 		return nil
 	}
 	list := make([]store.Use, 0, len(batch))
-	for _, use := range batch {
-		list = append(list, use)
+	for _, one := range batch {
+		list = append(list, one)
 	}
 	err := sink.RecordUses(ctx, list)
+	u.sorting.Lock()
+	defer u.sorting.Unlock()
+	u.leaving = nil
 	if err != nil {
-		u.putBack(batch)
+		newer := u.waiting
+		u.waiting = batch
+		for _, one := range newer {
+			u.keep(one)
+		}
 	}
 	return err
-}
-
-func (u *uses) putBack(batch map[string]store.Use) {
-	u.mu.Lock()
-	newer := u.waiting
-	u.waiting = batch
-	u.mu.Unlock()
-	for _, use := range newer {
-		u.record(use)
-	}
 }
