@@ -107,12 +107,13 @@ func encodedTwice(name string) bool {
 }
 
 // plainSegments reports whether no segment of an absolute path is empty, "."
-// or "..". The last one may be empty: a trailing slash.
+// or "..", with or without parameters behind ";". The last one may be empty: a
+// trailing slash.
 func plainSegments(name string) bool {
 	rest := name[1:]
 	for {
 		segment, more, found := strings.Cut(rest, "/")
-		if bare, _, _ := strings.Cut(segment, ";"); bare == "." || bare == ".." {
+		if bare, _, has := strings.Cut(segment, ";"); bare == "." || bare == ".." || has && bare == "" {
 			return false
 		}
 		if !found {

@@ -197,7 +197,7 @@ func (r Rule) acts(action string) bool {
 // everywhere reports whether the rule speaks of every name of its type.
 // Every path begins with a slash, so "/*" is all of them.
 func (r Rule) everywhere() bool {
-	return r.name.any() || (r.typ == TypePath && r.text == "/*")
+	return r.name.any() || (r.typ == TypePath && r.name.flat == "/"+star)
 }
 
 // covers reports whether r allows everything that o allows, for one of o's
