@@ -9,6 +9,8 @@
 //   - Writes happen in [Store.Update], whole or not at all.
 //   - Change numbers are in commit order: once a reader has seen number n, no
 //     change with a smaller number becomes visible later.
+//   - Times are kept to the microsecond and come back in UTC; empty lists and
+//     maps come back as nil.
 //
 // A store knows nothing of HTTP, of secrets in the clear or of who may do what.
 package store
@@ -60,23 +62,32 @@ type Updater interface {
 	// Update runs fn in a transaction and commits it when fn returns nil. An
 	// error from fn is returned as it is and nothing is written. fn may be run
 	// more than once when the database asks for a retry, so it must not have
-	// effects of its own, and it must not keep tx.
+	// effects of its own, and it must not keep tx. When ctx ends first, the
+	// error wraps ctx.Err(), and the writes may or may not be committed.
 	Update(ctx context.Context, fn func(tx Tx) error) error
 }
 
 // Tx is what can be done inside of [Updater.Update]. Reads see the
 // transaction's own writes, and rows that were read for change stay locked
 // until the end, so that two callers cannot decide on the same old state.
+//
+// A call that fails with [ErrNotFound], [ErrConflict] or [ErrInvalid] has
+// written nothing, and the transaction can go on. After any other error all
+// further calls fail, and Update does too, whatever its function returns.
 type Tx interface {
 	TokenWriter
 	AccountWriter
 	GroupWriter
 
 	// AppendChange writes c to the change log, gives it the next number in
-	// commit order and returns that number.
+	// commit order and returns that number. From then to the commit, others
+	// who append a change may have to wait, so it is best called last.
 	AppendChange(c Change) (int64, error)
 
-	// AppendEvent writes e to the audit log.
+	// AppendEvent writes e to the audit log, cleaned by [Event.Clean]. An event
+	// with the time and the id of one that is there already is the same event,
+	// and nothing is written; so a batch whose outcome was not known can be
+	// written again.
 	AppendEvent(e Event) error
 }
 
@@ -91,10 +102,10 @@ type Batcher interface {
 	// AppendEvents writes audit events in order.
 	AppendEvents(ctx context.Context, events []Event) error
 
-	// Sweep removes at most limit tokens that ended (by expiry, revocation or
-	// the end of their account) before the given time, with all that hangs on
-	// them, and secrets whose own end lies before it. It returns how many
-	// tokens went.
+	// Sweep removes at most limit tokens that ended (by expiry, disuse,
+	// revocation or a rise of their account's epoch) before the given time,
+	// with all that hangs on them, and secrets whose own end lies before it. It
+	// returns how many tokens went.
 	Sweep(ctx context.Context, endedBefore time.Time, limit int) (int, error)
 
 	// SweepEvents removes at most limit audit events older than the given time

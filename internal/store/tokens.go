@@ -99,8 +99,11 @@ type TokenReader interface {
 // TokenState selects tokens by whether they still open doors.
 type TokenState string
 
-// States of tokens. TokenLive leaves out what is revoked, expired or older
-// than its account's epoch; the state of the account itself is not looked at.
+// States of tokens. A token of an older epoch than its account's counts as
+// revoked; one that is not revoked counts as expired when its end has come or
+// when it went unused for longer than IdleAfter since its creation, rotation or
+// last stored use; all others are live. The state of the account itself is not
+// looked at.
 const (
 	TokenAny     TokenState = ""
 	TokenLive    TokenState = "live"

@@ -151,7 +151,7 @@ const (
 	accountEpoch = `(SELECT a.epoch FROM accounts a WHERE a.id = t.account_id)`
 
 	ended   = `(t.revoked_at IS NOT NULL OR t.epoch < ` + accountEpoch + `)`
-	expired = `(coalesce(t.expires_at <= %[1]s, false) OR (t.idle_after > 0 AND ` + idleEnd + ` <= %[1]s))`
+	expired = `(coalesce(t.expires_at <= %[1]s, false) OR (t.idle_after > 0 AND ` + idleEnd + ` < %[1]s))`
 )
 
 // Tokens implements [store.TokenReader].

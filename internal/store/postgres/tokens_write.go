@@ -212,7 +212,7 @@ const countLive = `SELECT count(*) FROM (
 			WHERE t.account_id = a.id AND t.revoked_at IS NULL AND t.epoch > a.epoch
 				AND (t.expires_at IS NULL OR t.expires_at > $2::timestamptz)
 	) t
-	WHERE a.id = $1 AND (t.idle_after = 0 OR ` + idleEnd + ` > $2::timestamptz)
+	WHERE a.id = $1 AND (t.idle_after = 0 OR ` + idleEnd + ` >= $2::timestamptz)
 	LIMIT $3::bigint) live`
 
 // CountLive implements [store.TokenWriter].

@@ -118,7 +118,7 @@ const (
 	accountEpoch = `(SELECT a.epoch FROM accounts a WHERE a.id = t.account_id)`
 
 	ended   = `(t.revoked_at IS NOT NULL OR t.epoch < ` + accountEpoch + `)`
-	expired = `(ifnull(t.expires_at <= ?, 0) OR (t.idle_after > 0 AND ` + idleEnd + ` <= ?))`
+	expired = `(ifnull(t.expires_at <= ?, 0) OR (t.idle_after > 0 AND ` + idleEnd + ` < ?))`
 )
 
 // Tokens implements [store.TokenReader].

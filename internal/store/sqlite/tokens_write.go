@@ -149,7 +149,7 @@ const countLive = `WITH a AS (SELECT id, epoch FROM accounts WHERE id = ?1)
 				WHERE t.account_id = a.id AND t.revoked_at IS NULL AND t.epoch > a.epoch
 					AND (t.expires_at IS NULL OR t.expires_at > ?2)
 		) t
-		WHERE t.idle_after = 0 OR ` + idleEnd + ` > ?2
+		WHERE t.idle_after = 0 OR ` + idleEnd + ` >= ?2
 		LIMIT ?3)`
 
 // CountLive implements [store.TokenWriter].

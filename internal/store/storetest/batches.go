@@ -97,7 +97,7 @@ func batchSweep(f fixture) {
 		{minute(2), []string{"revoked", "revoked-expired"}},
 		{minute(9), []string{"idle-out-used"}},
 		{minute(10), []string{"expired", "idle-out"}},
-		{minute(11), []string{"expired-now"}},
+		{minute(11), []string{"expired-now", "idle-now"}},
 	} {
 		n, err := f.Sweep(f.ctx, tt.before, 100)
 		if n != len(tt.gone) || err != nil {

@@ -267,6 +267,7 @@ func livingAndDead(f fixture) []string {
 	add("later", func(t *store.Token) { t.ExpiresAt = minute(11) })
 	add("ahead", func(t *store.Token) { t.Epoch, t.ExpiresAt = 3, minute(11) })
 	add("idle-new", func(t *store.Token) { t.IdleAfter = 11 * time.Minute })
+	add("idle-now", func(t *store.Token) { t.IdleAfter = 10 * time.Minute })
 	add("idle-used", func(t *store.Token) {
 		t.IdleAfter, t.LastUse = 5*time.Minute, store.Use{At: minute(6)}
 	})
@@ -283,7 +284,7 @@ func livingAndDead(f fixture) []string {
 	add("revoked", func(t *store.Token) { t.RevokedAt = minute(1) })
 	add("revoked-expired", func(t *store.Token) { t.RevokedAt, t.ExpiresAt = minute(1), minute(2) })
 	add("old-epoch", func(t *store.Token) { t.Epoch = 1 })
-	return []string{"endless", "later", "ahead", "idle-new", "idle-used", "idle-rotated"}
+	return []string{"endless", "later", "ahead", "idle-new", "idle-now", "idle-used", "idle-rotated"}
 }
 
 func tokenCountLive(f fixture) {
