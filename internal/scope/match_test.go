@@ -189,6 +189,28 @@ func TestCovers(t *testing.T) {
 	}
 }
 
+// A rule that speaks of all names allows odd ones too, and no other does.
+func TestOddNames(t *testing.T) {
+	odd := PathRequest("GET", "/a/../b")
+	for rule, want := range map[string]bool{"*:*:*": true, "path:/**:read": true, "path:*:read": true, "path:/*:*": true, "path:/%2a:read": false, "path:/a*:read": false} {
+		if got := mustParse(t, rule).Allows(odd); got != want {
+			t.Errorf("%q allows an odd path: %v, want %v", rule, got, want)
+		}
+	}
+}
+
+// Matching allocates nothing: it is done at every request.
+func TestAllowsDoesNotAllocate(t *testing.T) {
+	set := mustSet(t, "path:/pulp/content/*/x/*:read", "repository:a*b*c:pull", "path:/pulp/*:read")
+	if n := testing.AllocsPerRun(100, func() {
+		if !set.Allows(PathRequest("GET", "/pulp/api/v3/status/")) {
+			t.Error("Allows() = false")
+		}
+	}); n != 0 {
+		t.Errorf("Allows() allocates %v times, want 0", n)
+	}
+}
+
 func TestIntersect(t *testing.T) {
 	for _, tt := range []struct{ a, b, want string }{
 		{"path:/a/*:read,write", "path:/*:read", "path:/a/*:read"},

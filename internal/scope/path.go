@@ -30,10 +30,10 @@ func MethodAction(method string) string {
 }
 
 // CleanPath decodes the percent-encoding of a path and reports whether the
-// result has one reading only: absolute, no empty, "." or ".." segments (with
-// or without parameters behind ";"), no encoded slash, no backslash, no control
-// characters, valid UTF-8, and nothing left that a second decoding would turn
-// into something else.
+// result has one reading only: absolute, no empty, "." or ".." segments, no
+// encoded slash, no backslash, no ";" (which begins parameters that some
+// servers leave out of the name), no control characters, valid UTF-8, and
+// nothing left that a second decoding would turn into something else.
 func CleanPath(raw string) (string, bool) { return cleanPath(raw) }
 
 func cleanPath(raw string) (string, bool) {
@@ -54,7 +54,7 @@ func cleanPath(raw string) (string, bool) {
 }
 
 func unclear(r rune) bool {
-	return r < ' ' || r == 0x7f || r == '\\' || (r >= 0x80 && r < 0xa0)
+	return r < ' ' || r == 0x7f || r == '\\' || r == ';' || (r >= 0x80 && r < 0xa0)
 }
 
 // decode undoes percent-encoding once. Names without any are returned as they
@@ -107,13 +107,12 @@ func encodedTwice(name string) bool {
 }
 
 // plainSegments reports whether no segment of an absolute path is empty, "."
-// or "..", with or without parameters behind ";". The last one may be empty: a
-// trailing slash.
+// or "..". The last one may be empty: a trailing slash.
 func plainSegments(name string) bool {
 	rest := name[1:]
 	for {
 		segment, more, found := strings.Cut(rest, "/")
-		if bare, _, has := strings.Cut(segment, ";"); bare == "." || bare == ".." || has && bare == "" {
+		if segment == "." || segment == ".." {
 			return false
 		}
 		if !found {
@@ -136,7 +135,7 @@ func parsePath(s string) (pattern, error) {
 	for i, l := range literals {
 		decoded, ok := decode(l)
 		if !ok || strings.Count(decoded, "/") != strings.Count(l, "/") || strings.ContainsFunc(decoded, unclear) {
-			return pattern{}, fmt.Errorf("%w: the percent-encoding in %q cannot match any path", ErrSyntax, s)
+			return pattern{}, fmt.Errorf("%w: %q has an encoding or a character that cannot match any path", ErrSyntax, s)
 		}
 		literals[i] = decoded
 	}

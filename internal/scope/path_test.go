@@ -23,7 +23,6 @@ func TestCleanPath(t *testing.T) {
 		"/a%3fb%23c":           "/a?b#c",
 		"/a+b":                 "/a+b",
 		"/a%2Ab":               "/a*b",
-		"/a;x/b;y=1":           "/a;x/b;y=1",
 		"/...":                 "/...",
 		"/a..b/.c/d.":          "/a..b/.c/d.",
 		"/100%25":              "/100%",
@@ -46,6 +45,8 @@ func TestCleanPath(t *testing.T) {
 		"/a/..;x/b":            "",
 		"/a/.;/b":              "",
 		"/a/;x/b":              "",
+		"/a;x/b;y=1":           "",
+		"/a%3bx":               "",
 		"/a/%2e%2e%3bx/b":      "",
 		"/a%2fb":               "",
 		"/a%2Fb":               "",
@@ -89,17 +90,14 @@ var (
 // decoder and cleaner.
 func cleanReference(raw string) (string, bool) {
 	name, err := url.PathUnescape(raw)
-	bare := parameters.ReplaceAllString(name, "")
 	switch {
 	case err != nil, !strings.HasPrefix(raw, "/"), encodedSlash.MatchString(raw):
 		return "", false
-	case !utf8.ValidString(name), strings.Contains(name, `\`), strings.ContainsFunc(name, func(r rune) bool { return unicode.Is(unicode.Cc, r) }):
+	case !utf8.ValidString(name), strings.ContainsAny(name, `\;`), strings.ContainsFunc(name, func(r rune) bool { return unicode.Is(unicode.Cc, r) }):
 		return "", false
 	case encodedByte.MatchString(name):
 		return "", false
-	case bare != "/" && strings.TrimSuffix(path.Clean(bare), "/") != strings.TrimSuffix(bare, "/"):
-		return "", false
-	case strings.HasSuffix(bare, "//") || strings.HasSuffix(bare, "/") != strings.HasSuffix(name, "/"):
+	case strings.HasSuffix(name, "//"), name != "/" && path.Clean(name) != strings.TrimSuffix(name, "/"):
 		return "", false
 	}
 	return name, true

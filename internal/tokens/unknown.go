@@ -35,10 +35,3 @@ func (u *unknowns) add(d digest, now time.Time) {
 	}
 	u.until[d] = now.Add(u.keep)
 }
-
-// clear forgets all, because tokens may have come into being.
-func (u *unknowns) clear() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	clear(u.until)
-}

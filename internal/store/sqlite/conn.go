@@ -121,7 +121,7 @@ func (c *conn) first(query string, args []any, dest []any) error {
 		return io.EOF
 	})
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil
 	case err == nil:
 		return sql.ErrNoRows
@@ -169,7 +169,7 @@ func (c *conn) walk(ctx context.Context, s sqliteStmt, args []any, scan func(row
 			return err
 		}
 		switch err := rows.Next(c.row); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err
@@ -189,7 +189,7 @@ func (r row) scan(dest ...any) error {
 		return fmt.Errorf("a row has %d columns, not %d", len(r), len(dest))
 	}
 	for i, v := range r {
-		if err := assign(v, dest[i]); err != nil {
+		if err := assign(v, dest[i]); err != nil { //nolint:gosec // G602: the lengths are equal
 			return fmt.Errorf("column %d: %w", i, err)
 		}
 	}
