@@ -19,8 +19,7 @@ import (
 // testClients does a publisher's day with each client and each way to send a
 // token.
 func testClients(t *testing.T, b *behind) {
-	alice := b.person(t, "alice", publisherRoles...)
-	token := b.secret(t, alice)
+	token := b.secret(t, b.person(t, "publisher", publisherRoles...))
 	for i, way := range ways(token) {
 		t.Run("curl/"+way.name, func(t *testing.T) {
 			curlPublishes(t, b, way.args, fmt.Sprintf("curl%d", i))
@@ -51,7 +50,7 @@ func curlPublishes(t *testing.T, b *behind, args []string, name string) {
 		}
 		return call(path, "--json", string(text), b.url+apiRoot+path).object(t, "POST "+path)
 	}
-	call("login/", b.url+apiRoot+"login/").want(t, "GET login/", http.StatusOK, `"username":"alice"`)
+	call("login/", b.url+apiRoot+"login/").want(t, "GET login/", http.StatusOK, `"username":"publisher"`)
 	repository := post("repositories/file/file/", map[string]any{"name": name})
 	call("list", b.url+apiRoot+"repositories/file/file/?name="+name).want(t, "the list of repositories", http.StatusOK, repository.Href)
 	file := filepath.Join(t.TempDir(), "hello.txt")

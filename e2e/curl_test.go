@@ -37,11 +37,6 @@ func curl(t *testing.T, args ...string) answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	return curlWith(ctx, t, args...)
-}
-
-func curlWith(ctx context.Context, t *testing.T, args ...string) answer {
-	t.Helper()
 	path, err := exec.LookPath("curl")
 	if err != nil {
 		proctest.Missing(t, "curl; on Debian: apt-get install curl")

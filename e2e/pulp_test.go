@@ -29,7 +29,7 @@ type behind struct {
 // One Pulp serves all these tests, because each takes seconds to start.
 func TestPulp(t *testing.T) {
 	gateway := reserve(t)
-	p := pulptest.Start(t, pulptest.Options{ContentOrigin: "http://" + gateway.address, Settings: settingsOfPage(t)})
+	p := pulptest.Start(t, pulptest.Options{ContentOrigin: "http://" + gateway.address, Settings: settingsOfPage(t, "http://"+gateway.address)})
 	b := &behind{pulp: p, latchkey: serve(t, serveOptions{
 		on: gateway, args: []string{"--pulp", p.APIURL, "--pulp-content", p.ContentURL},
 	})}
@@ -44,6 +44,7 @@ func TestPulp(t *testing.T) {
 		{"correlation", testCorrelation},
 		{"open paths", testOpenPaths},
 		{"guarded", testGuarded},
+		{"packages", testPackages},
 		{"pulp source", testPulpSource},
 		{"django source", testDjangoSource},
 		{"page", testPage},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,15 +70,15 @@ sources:
 	return s
 }
 
-// readerOfUsers makes the role and returns how it connects.
+// readerOfUsers makes the role as the page says and returns how it connects.
 func readerOfUsers(t *testing.T, p *pulptest.Pulp) string {
 	t.Helper()
 	u, err := url.Parse(p.DatabaseDSN)
 	must(t, err)
 	role, password := "latchkey_e2e_"+filepath.Base(u.Path), "password-of-the-role"
 	name := pgx.Identifier{role}.Sanitize()
-	inDatabase(t, p, "CREATE ROLE "+name+" LOGIN PASSWORD '"+password+"'",
-		"GRANT SELECT (id, username, password, email, is_active, is_superuser) ON auth_user TO "+name)
+	names := strings.NewReplacer("ROLE latchkey", "ROLE "+name, "TO latchkey", "TO "+name, "a password for this role", password)
+	inDatabase(t, p, names.Replace(theBlock(t, "sql")))
 	t.Cleanup(func() {
 		inDatabase(t, p, "DROP OWNED BY "+name, "DROP ROLE "+name)
 	})
@@ -95,7 +96,7 @@ func inDatabase(t *testing.T, p *pulptest.Pulp, statements ...string) {
 	}
 	defer conn.Close(ctx)
 	for _, statement := range statements {
-		if _, err := conn.Exec(ctx, statement); err != nil {
+		if _, err := conn.PgConn().Exec(ctx, statement).ReadAll(); err != nil { // which takes several at once
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}

@@ -159,14 +159,20 @@ func (w *terminal) ended() bool {
 	}
 }
 
-// wait returns how the program ended.
+// wait returns how the program, which was told to end, did so.
 func (w *terminal) wait() error {
+	w.t.Helper()
+	return w.waitFor(stopLimit)
+}
+
+// waitFor returns how the program ended, which it has to within a time.
+func (w *terminal) waitFor(limit time.Duration) error {
 	w.t.Helper()
 	select {
 	case <-w.done:
 		return w.err
-	case <-time.After(stopLimit):
-		w.t.Fatalf("%s is still there after %v:\n%s", w.cmd.Path, stopLimit, w.text())
+	case <-time.After(limit):
+		w.t.Fatalf("%s is still there after %v:\n%s", w.cmd.Path, limit, w.text())
 	}
 	return nil
 }

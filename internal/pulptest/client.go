@@ -51,6 +51,9 @@ func (p *Pulp) newClient(home, config string) (*Client, error) {
 	return &Client{Home: home, program: filepath.Join(p.venv.cli, "bin", "pulp")}, nil
 }
 
+// Program returns the path of the client, for tests that run it in a way of their own.
+func (c *Client) Program() string { return c.program }
+
 // Run runs the client and returns what it wrote. The error holds the end of its error output and wraps *exec.ExitError
 // if the client failed.
 func (c *Client) Run(ctx context.Context, args ...string) (stdout, stderr string, err error) {
