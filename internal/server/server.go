@@ -77,6 +77,7 @@ type Server struct {
 	handler  http.Handler
 	closers  []interface{ Close() }
 	nobody   anonymousRules
+	pinged   pinged
 	draining atomic.Bool
 }
 

@@ -68,13 +68,32 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.draining.Load():
 		plain(w, http.StatusServiceUnavailable, "stopping\n")
-	case s.store.Ping(ctx) != nil:
+	case s.ping(ctx) != nil:
 		plain(w, http.StatusServiceUnavailable, "the database does not answer\n")
 	case !s.tokens.Ready():
 		plain(w, http.StatusServiceUnavailable, "the change log is not being followed\n")
 	default:
 		plain(w, http.StatusOK, "ready\n")
 	}
+}
+
+// pinged is the last answer of the database to whether it works.
+type pinged struct {
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
+// ping asks the database whether it works, once a second at most: it has to
+// write to know.
+func (s *Server) ping(ctx context.Context) error {
+	s.pinged.mu.Lock()
+	defer s.pinged.mu.Unlock()
+	if time.Since(s.pinged.at) >= time.Second {
+		s.pinged.err = s.store.Ping(ctx)
+		s.pinged.at = time.Now()
+	}
+	return s.pinged.err
 }
 
 func plain(w http.ResponseWriter, status int, text string) {
