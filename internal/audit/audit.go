@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/latchkey-auth/latchkey/internal/identity"
 	"github.com/latchkey-auth/latchkey/internal/store"
@@ -79,11 +81,12 @@ func Clip(s string) string {
 }
 
 // Printable reports whether a text from outside can be shown as it is: valid
-// UTF-8 without control characters or line breaks of any kind.
+// UTF-8 without control characters, line breaks of any kind, and characters
+// that cannot be seen or turn the direction of others.
 func Printable(s string) bool { return !strings.ContainsFunc(s, unprintable) }
 
 func unprintable(r rune) bool {
-	return r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == '\ufffd' || r == '\u2028' || r == '\u2029'
+	return unicode.IsControl(r) || r == utf8.RuneError || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Cf)
 }
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

@@ -41,6 +41,7 @@ type Log struct {
 	waiting  []store.Event
 	gathered map[gatherKey]int // index into waiting
 	tallies  map[TallyKey]*store.Event
+	down     bool // the last write failed; the next one waits for its time
 	full     chan struct{}
 
 	flushing sync.Mutex
@@ -57,11 +58,22 @@ func NewLog(keep Store, log *slog.Logger) *Log {
 func (l *Log) Record(e store.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.take(e)
+	if len(l.waiting) >= batchSize && !l.down {
+		select {
+		case l.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take adds an event to what waits. The caller holds the lock.
+func (l *Log) take(e store.Event) {
 	if len(l.waiting) >= gatherFrom {
 		key := gatherKey{e.Action, e.Outcome, e.Reason, e.ActorName, e.TokenID, e.Target, e.Addr}
 		if len(l.waiting) >= mostWait {
-			key = gatherKey{action: e.Action, outcome: e.Outcome}
 			e = store.Event{ID: e.ID, At: e.At, Action: e.Action, Outcome: e.Outcome, Reason: "gathered", Count: e.Count}
+			key = gatherKey{action: e.Action, outcome: e.Outcome, reason: e.Reason}
 		}
 		if i, ok := l.gathered[key]; ok {
 			l.waiting[i].Count += e.Count
@@ -70,12 +82,6 @@ func (l *Log) Record(e store.Event) {
 		l.gathered[key] = len(l.waiting)
 	}
 	l.waiting = append(l.waiting, e)
-	if len(l.waiting) >= batchSize {
-		select {
-		case l.full <- struct{}{}:
-		default:
-		}
-	}
 }
 
 // Refused records an operation that was not done and returns the error that
@@ -162,14 +168,21 @@ func (l *Log) Flush(ctx context.Context) {
 		}
 		batch = batch[n:]
 	}
+	l.mu.Lock()
+	l.down = false
+	l.mu.Unlock()
 }
 
+// putBack puts what could not be written before what has come since. All of it
+// is taken anew, so that the bounds hold however long the store is away.
 func (l *Log) putBack(batch []store.Event) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	newer := l.waiting
-	l.waiting, l.gathered = batch, map[gatherKey]int{}
-	l.mu.Unlock()
-	for _, e := range newer {
-		l.Record(e)
+	l.waiting, l.gathered, l.down = nil, map[gatherKey]int{}, true
+	for _, events := range [][]store.Event{batch, newer} {
+		for _, e := range events {
+			l.take(e)
+		}
 	}
 }

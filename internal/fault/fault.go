@@ -107,7 +107,10 @@ func Unavailablef(cause error, format string, args ...any) *Error {
 // FromStore turns an error that a store returned into a fault, and leaves an
 // error that is one already, or a refusal of the core's own, as it is.
 func FromStore(err error) error {
+	var f *Error
 	switch {
+	case errors.As(err, &f):
+		return err
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return Unavailablef(err, "the database does not answer")
 	case errors.Is(err, store.ErrConflict):

@@ -51,7 +51,11 @@ func Load(path string, create bool) (*Ring, error) {
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read the server secret %s: %v", path, err)
 	}
-	return NewRing(keys...)
+	ring, err := NewRing(keys...)
+	if err != nil {
+		return nil, fmt.Errorf("read the server secret %s: %w", path, err)
+	}
+	return ring, nil
 }
 
 // Parse reads a ring from text in the form of the file, with commas or
@@ -65,7 +69,11 @@ func Parse(text string) (*Ring, error) {
 		}
 		keys = append(keys, k)
 	}
-	return NewRing(keys...)
+	ring, err := NewRing(keys...)
+	if err != nil {
+		return nil, fmt.Errorf("read the server secret from the environment: %w", err)
+	}
+	return ring, nil
 }
 
 func parseLine(line string) (*Key, error) {

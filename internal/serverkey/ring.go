@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 	"sync"
 )
 
@@ -145,10 +146,14 @@ func (r *Ring) Seal(purpose string, plain []byte) []byte {
 
 // Open decrypts what Seal made; [ErrOpen] for anything else.
 func (r *Ring) Open(purpose string, sealed []byte) ([]byte, error) {
-	if len(sealed) == 0 || len(sealed) < 1+int(sealed[0]) {
+	if len(sealed) == 0 {
 		return nil, ErrOpen
 	}
-	id, box := string(sealed[1:1+sealed[0]]), sealed[1+sealed[0]:]
+	end := 1 + int(sealed[0])
+	if len(sealed) < end {
+		return nil, ErrOpen
+	}
+	id, box := string(sealed[1:end]), sealed[end:]
 	for _, k := range r.keys {
 		if k.id != id {
 			continue
@@ -170,7 +175,7 @@ func (r *Ring) SealText(purpose string, plain []byte) string {
 // OpenText is Open for what SealText made.
 func (r *Ring) OpenText(purpose, sealed string) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
-	if err != nil {
+	if err != nil || strings.ContainsAny(sealed, "\r\n") { // which the decoder skips
 		return nil, ErrOpen
 	}
 	return r.Open(purpose, raw)

@@ -30,10 +30,11 @@ var ErrMediaType = errors.New("the body must be application/json")
 // there is more.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	rc := http.NewResponseController(w)
-	if rc.SetReadDeadline(time.Now().Add(bodyTime)) == nil {
-		defer func() { _ = rc.SetReadDeadline(time.Time{}) }() // the server sets the next one
-	}
+	limited := rc.SetReadDeadline(time.Now().Add(bodyTime)) == nil
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if limited && err == nil { // else it still holds when the server reads what is left
+		_ = rc.SetReadDeadline(time.Time{})
+	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, ErrTooLarge
@@ -72,6 +73,9 @@ func decodeStrictly(body []byte, v any) error {
 	if !utf8.Valid(body) {
 		return fault.Invalidf("", "the body is not valid UTF-8")
 	}
+	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) { // null would decode into anything
+		return fault.Invalidf("", "a JSON object is needed as the body")
+	}
 	if err := noRepeats(json.NewDecoder(bytes.NewReader(body))); err != nil {
 		return err
 	}
@@ -86,7 +90,7 @@ func decodeStrictly(body []byte, v any) error {
 	case strings.HasPrefix(err.Error(), "json: unknown field "):
 		name := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
 		return fault.Invalidf(name, "is not a field of this request")
-	case strings.Contains(err.Error(), "parsing time"):
+	case strings.Contains(err.Error(), "parsing time"), strings.Contains(err.Error(), "Time.UnmarshalJSON"):
 		return fault.Invalidf("", "a time is not of the form 2006-01-02T15:04:05Z (RFC 3339)")
 	default:
 		return fault.Invalidf("", "the body is not a JSON object of this request: %v", err)
@@ -115,7 +119,9 @@ func jsonKind(kind string) string {
 const maxDepth = 16
 
 // noRepeats refuses objects with a member twice, of which decoders keep either
-// one, and nesting that no request has.
+// one, and nesting that no request has. In the outermost object, whose members
+// are fields, names that differ in case alone are the same: so the decoder
+// takes them. Deeper, they are keys that clients choose.
 func noRepeats(d *json.Decoder) error {
 	type level struct {
 		object bool
@@ -133,10 +139,14 @@ func noRepeats(d *json.Decoder) error {
 		}
 		if n := len(stack); n > 0 && stack[n-1].object && stack[n-1].key {
 			if name, ok := t.(string); ok {
-				if stack[n-1].seen[name] {
+				same := name
+				if n == 1 {
+					same = strings.ToLower(strings.ToUpper(name)) // "ſ" is a lower-case letter of its own
+				}
+				if stack[n-1].seen[same] {
 					return fault.Invalidf(name, "is given twice")
 				}
-				stack[n-1].seen[name] = true
+				stack[n-1].seen[same] = true
 				stack[n-1].key = false
 				continue
 			}

@@ -24,28 +24,6 @@ func LogRequests(log *slog.Logger, next http.Handler) http.Handler {
 				"took", time.Since(began), "addr", from.Addr, "request_id", from.RequestID)
 		}()
 		next.ServeHTTP(noted, r)
+		noted.note(http.StatusOK) // what the server says for a handler that said nothing; a panic leaves 0
 	})
 }
-
-// statusWriter remembers the status of an answer.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader notes the status.
-func (w *statusWriter) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Write notes the status that goes without saying.
-func (w *statusWriter) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	return w.ResponseWriter.Write(b)
-}
-
-// Unwrap lets [http.ResponseController] reach the connection.
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

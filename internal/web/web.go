@@ -36,20 +36,18 @@ func (p Peers) Trusts(addr netip.Addr) bool {
 
 // ClientAddr returns the address that a request came from: the peer's, or,
 // where the peer is a listed proxy, the rightmost address in X-Forwarded-For
-// that is not one itself. A chain that cannot be read counts only as far as it
-// could (S84).
+// that is not one itself. Where a listed proxy passed on what cannot be read,
+// nothing is known and the address is not valid, which is within no network
+// (S84).
 func (p Peers) ClientAddr(r *http.Request) netip.Addr {
 	addr := parseAddr(r.RemoteAddr)
-	if !p.Trusts(addr) {
+	chain := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+	if !p.Trusts(addr) || strings.TrimSpace(chain) == "" {
 		return addr
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	hops := strings.Split(chain, ",")
 	for i := len(hops) - 1; i >= 0; i-- {
-		hop := parseAddr(strings.TrimSpace(hops[i]))
-		if !hop.IsValid() {
-			return addr
-		}
-		addr = hop
+		addr = parseAddr(strings.TrimSpace(hops[i]))
 		if !p.Trusts(addr) {
 			return addr
 		}
