@@ -12,24 +12,25 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/latchkey-auth/latchkey/internal/pgtest/proctest"
 )
 
 // built is the program under test. It has to be a package variable: TestMain
 // and the tests have nothing else in common.
 var built struct {
 	once   sync.Once
-	folder string
+	folder *proctest.Folder
 	path   string
 	err    error
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built.folder != "" {
-		if err := os.RemoveAll(built.folder); err != nil {
+	if built.folder != nil {
+		if err := built.folder.Remove(); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			code = max(code, 1)
 		}
@@ -48,10 +49,10 @@ func program(t *testing.T) string {
 }
 
 func build() (err error) {
-	if built.folder, err = os.MkdirTemp("", "latchkey-e2e-"); err != nil {
+	if built.folder, err = proctest.NewFolder("latchkey-e2e-"); err != nil {
 		return err
 	}
-	built.path = filepath.Join(built.folder, "latchkey")
+	built.path = built.folder.Join("latchkey")
 	cmd := exec.Command("go", "build", "-o", built.path, "./cmd/latchkey")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -46,6 +46,7 @@ func TestPulp(t *testing.T) {
 		{"guarded", testGuarded},
 		{"packages", testPackages},
 		{"pulp source", testPulpSource},
+		{"strangers", testStrangers},
 		{"django source", testDjangoSource},
 		{"page", testPage},
 	} {

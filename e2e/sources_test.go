@@ -40,6 +40,22 @@ func testPulpSource(t *testing.T, b *behind) {
 	}
 }
 
+// testStrangers uses good tokens of accounts that Pulp does not let in.
+func testStrangers(t *testing.T, b *behind) {
+	user := b.pulp.CreateUser(t, "pavel", passwordOf("pavel"))
+	secret := b.secret(t, b.user("pavel", passwordOf("pavel")))
+	wantLogin(t, b.latchkey, secret, http.StatusOK)
+	b.ask(t, http.MethodPatch, user.Href, map[string]any{"is_active": false}, nil)
+	wantLogin(t, b.latchkey, secret, http.StatusUnauthorized)
+
+	admin := b.latchkey.admin()
+	_, err := admin.Accounts.Create(t.Context(), api.CreateAccount{Kind: "robot", Name: "nobody-in-pulp"})
+	must(t, err)
+	robot := b.token(t, admin, api.CreateToken{Owner: "nobody-in-pulp"}).Secret
+	b.get(t, apiRoot+"login/", bearer(robot)...).want(t, "a robot without a user in Pulp", http.StatusUnauthorized,
+		"Authentication credentials were not provided.")
+}
+
 // testDjangoSource does the same by reading Pulp's user table.
 func testDjangoSource(t *testing.T, b *behind) {
 	s := serveByDjango(t, b)

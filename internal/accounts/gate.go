@@ -63,20 +63,32 @@ func (s *Service) outranks(ctx context.Context, caller *identity.Identity, accou
 }
 
 // Resolve finds the account that somebody means: by "id:" and its id, by
-// "source:name", or by its name where only one has it.
+// "source:name", or by its name where only one has it. A name that looks like
+// one of the first two is found in full only, so that nobody can call
+// themselves somebody else.
 func (s *Service) Resolve(ctx context.Context, ref string) (store.Account, error) {
 	if id, ok := strings.CutPrefix(ref, "id:"); ok {
 		a, err := s.store.Account(ctx, id)
 		return a, orMissing(err, ref)
 	}
-	known, err := s.store.AccountsByName(ctx, ref)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return store.Account{}, fault.FromStore(err)
+	if src, name, ok := strings.Cut(ref, ":"); ok {
+		known, err := s.named(ctx, name)
+		if err != nil {
+			return store.Account{}, err
+		}
+		for _, a := range known {
+			if a.Source == src {
+				return a, nil
+			}
+		}
 	}
-	if len(known) == 0 {
-		return s.resolveInSource(ctx, ref)
-	}
-	if len(known) > 1 {
+	known, err := s.named(ctx, ref)
+	switch {
+	case err != nil:
+		return store.Account{}, err
+	case len(known) == 0:
+		return store.Account{}, orMissing(store.ErrNotFound, ref)
+	case len(known) > 1:
 		names := make([]string, len(known))
 		for i, a := range known {
 			names[i] = a.Source + ":" + a.Name
@@ -86,21 +98,13 @@ func (s *Service) Resolve(ctx context.Context, ref string) (store.Account, error
 	return known[0], nil
 }
 
-func (s *Service) resolveInSource(ctx context.Context, ref string) (store.Account, error) {
-	src, name, ok := strings.Cut(ref, ":")
-	if !ok {
-		return store.Account{}, orMissing(store.ErrNotFound, ref)
-	}
+// named lists the accounts of a name, which may be none.
+func (s *Service) named(ctx context.Context, name string) ([]store.Account, error) {
 	known, err := s.store.AccountsByName(ctx, name)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return store.Account{}, fault.FromStore(err)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
 	}
-	for _, a := range known {
-		if a.Source == src {
-			return a, nil
-		}
-	}
-	return store.Account{}, orMissing(store.ErrNotFound, ref)
+	return known, fault.FromStore(err)
 }
 
 func orMissing(err error, ref string) error {

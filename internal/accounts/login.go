@@ -54,13 +54,20 @@ func (s *Service) login(ctx context.Context, username string, text secret.Text) 
 		attempt.Abandoned()
 		return nil, fault.FromStore(err)
 	}
-	src, subject, err := s.ask(ctx, username, text.Reveal())
+	src, subject, guessed, err := s.ask(ctx, username, text.Reveal())
+	if err == nil {
+		subject, err = s.askAgain(ctx, src, subject, before, username, text.Reveal())
+	}
 	switch {
 	case errors.Is(err, source.ErrRefused):
 		attempt.Failed()
 		return nil, errLogin
 	case err != nil:
-		attempt.Abandoned()
+		if guessed {
+			attempt.Failed()
+		} else {
+			attempt.Abandoned()
+		}
 		return nil, fault.Unavailablef(err, "the password cannot be checked now")
 	}
 	id, err := s.admit(ctx, src, subject, before)
@@ -93,14 +100,17 @@ func (s *Service) epochs(ctx context.Context, username string) (map[string]int64
 
 // ask goes through the sources until one knows the password. All are asked
 // when none does, so that the time tells nothing of which one knows the name.
-func (s *Service) ask(ctx context.Context, username, text string) (source.Source, source.Subject, error) {
+// Guessed reports whether one of them has refused the password: that is a
+// failed login (S99), even if another could not be asked.
+func (s *Service) ask(ctx context.Context, username, text string) (src source.Source, who source.Subject, guessed bool, err error) {
 	refused := source.ErrRefused
 	for _, src := range s.sources {
 		subject, err := src.Login(ctx, username, text)
 		switch {
 		case err == nil && subject.ID != "" && subject.Username != "":
-			return src, subject, nil
+			return src, subject, guessed, nil
 		case errors.Is(err, source.ErrRefused):
+			guessed = true
 		case err == nil:
 			s.log.Error("a password source named nobody", "source", src.Name())
 			refused = source.ErrUnavailable
@@ -109,7 +119,29 @@ func (s *Service) ask(ctx context.Context, username, text string) (source.Source
 			refused = err
 		}
 	}
-	return nil, source.Subject{}, refused
+	return nil, source.Subject{}, guessed, refused
+}
+
+// askAgain lets a source check the password once more when the account turns
+// out to be none of those whose epochs were read before: its source spells the
+// name in another way, or has changed it.
+func (s *Service) askAgain(ctx context.Context, src source.Source, subject source.Subject, before map[string]int64, username, text string) (source.Subject, error) {
+	account, err := s.store.AccountBySubject(ctx, src.Name(), subject.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return subject, nil
+	}
+	if err != nil {
+		return source.Subject{}, err
+	}
+	if _, read := before[account.ID]; read {
+		return subject, nil
+	}
+	before[account.ID] = account.Epoch
+	again, err := src.Login(ctx, username, text)
+	if err == nil && again.ID != subject.ID {
+		err = source.ErrRefused
+	}
+	return again, err
 }
 
 // admit finds or makes the account of a subject whose password is right.
@@ -118,7 +150,7 @@ func (s *Service) admit(ctx context.Context, src source.Source, subject source.S
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		account, err = s.welcome(ctx, src.Name(), subject)
-	case err == nil && (account.Name != subject.Username || account.Email != subject.Email):
+	case err == nil && src.Name() != Local && (account.Name != subject.Username || account.Email != subject.Email || account.Fingerprint == "" && subject.Fingerprint != ""):
 		account, err = s.rename(ctx, account, subject)
 	}
 	if err != nil {
@@ -152,11 +184,20 @@ func (s *Service) known(ctx context.Context, src source.Source, subject source.S
 	if !ok {
 		return account, nil
 	}
-	if err := s.refresh(ctx, w, account); err != nil {
+	ended, err := s.refresh(ctx, w, account)
+	if err != nil {
 		return store.Account{}, fault.Unavailablef(err, "the password cannot be checked now")
 	}
-	delete(before, account.ID) // what is issued now belongs to the new password
-	return s.store.AccountBySubject(ctx, src.Name(), subject.ID)
+	now, err := s.store.AccountBySubject(ctx, src.Name(), subject.ID)
+	if err != nil {
+		return store.Account{}, err
+	}
+	// What is issued now belongs to the new password, unless this one is older
+	// than what the source has by now, or something else has ended all tokens.
+	if ended == 1 && now.Fingerprint == string(subject.Fingerprint) && now.Epoch == before[account.ID]+1 {
+		before[account.ID] = now.Epoch
+	}
+	return now, nil
 }
 
 // welcome makes the account of somebody who logs in for the first time.
@@ -205,6 +246,10 @@ func (s *Service) namesakes(ctx context.Context, a store.Account) ([]store.Accou
 	return slices.DeleteFunc(known, func(o store.Account) bool { return o.Source != a.Source || o.ID == a.ID }), nil
 }
 
+// nameless marks accounts that were disabled because their source gave their
+// name away. It enables them again by telling another name for them.
+const nameless = "its source gave the name to another account"
+
 // retire makes room for an account whose name others of its source still have.
 // The source gives the name to somebody else now: the old account is disabled,
 // its tokens end, and nothing of it goes to the new one (S29).
@@ -212,11 +257,16 @@ func retire(ctx context.Context, tx store.Tx, namesakes []store.Account, name st
 	var changes []store.Change
 	for _, old := range namesakes {
 		old, err := tx.LockAccount(old.ID)
+		if errors.Is(err, store.ErrNotFound) || err == nil && old.Name != name {
+			continue // it has made room in the meantime
+		}
 		if err != nil {
 			return nil, err
 		}
 		old.Name += "~" + old.ID
-		old.Disabled, old.DisabledReason = true, "its source gave the name to another account"
+		if !old.Disabled {
+			old.Disabled, old.DisabledReason = true, nameless
+		}
 		old.Epoch++
 		if err := tx.UpdateAccount(old); err != nil {
 			return nil, err
@@ -234,7 +284,7 @@ func retire(ctx context.Context, tx store.Tx, namesakes []store.Account, name st
 }
 
 // rename takes over the name and address that a source has for an account by
-// now.
+// now, and the fingerprint if none was known yet.
 func (s *Service) rename(ctx context.Context, account store.Account, subject source.Subject) (store.Account, error) {
 	now := s.now().UTC()
 	renamed := account
@@ -249,11 +299,21 @@ func (s *Service) rename(ctx context.Context, account store.Account, subject sou
 		if account, err = tx.LockAccount(account.ID); err != nil {
 			return err
 		}
+		if account.Disabled && account.DisabledReason == nameless {
+			account.Disabled, account.DisabledReason = false, "" // its source has another name for it
+		}
+		was := account.Name
 		account.Name, account.Email = subject.Username, subject.Email
+		if account.Fingerprint == "" {
+			account.Fingerprint = string(subject.Fingerprint)
+		}
 		if extra, err = retire(ctx, tx, namesakes, account.Name, now); err != nil {
 			return err
 		}
-		return tx.UpdateAccount(account)
+		if err := tx.UpdateAccount(account); err != nil || was == account.Name {
+			return err
+		}
+		return done(ctx, tx, now, nil, "account.rename", account.ID, map[string]string{"source": account.Source, "from": was, "to": account.Name})
 	})
 	for _, c := range extra {
 		s.tokens.Apply(c)

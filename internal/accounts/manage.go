@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
@@ -38,37 +39,55 @@ func (s *Service) Create(ctx context.Context, caller *identity.Identity, n NewAc
 }
 
 func (s *Service) create(ctx context.Context, caller *identity.Identity, n NewAccount) (store.Account, error) {
-	if err := need(caller, Accounts, scope.Write); err != nil {
+	if err := needForNew(caller, n); err != nil {
+		return store.Account{}, err
+	}
+	rules, err := parseGrants(n.Grants)
+	if err != nil {
+		return store.Account{}, err
+	}
+	if err := s.mayGive(ctx, caller, n, rules); err != nil {
 		return store.Account{}, err
 	}
 	a, err := s.draft(ctx, n)
 	if err != nil {
 		return store.Account{}, err
 	}
-	if err := s.mayGive(ctx, caller, n); err != nil {
-		return store.Account{}, err
+	return a, s.insert(ctx, caller, a, n.Groups, rules.Strings())
+}
+
+// needForNew refuses a caller that lacks a right which giving the account its
+// groups and grants afterwards would need.
+func needForNew(caller *identity.Identity, n NewAccount) error {
+	err := need(caller, Accounts, scope.Write)
+	if err == nil && len(n.Groups) > 0 {
+		err = need(caller, Groups, scope.Write)
 	}
+	if err == nil && len(n.Grants) > 0 {
+		err = need(caller, Grants, scope.Write)
+	}
+	return err
+}
+
+// insert stores a new account with its groups and grants.
+func (s *Service) insert(ctx context.Context, caller *identity.Identity, a store.Account, groups, grants []string) error {
 	now := a.CreatedAt
-	err = s.store.Update(ctx, func(tx store.Tx) error {
+	return s.store.Update(ctx, func(tx store.Tx) error {
 		if err := tx.InsertAccount(a); err != nil {
-			return err
+			return taken(err, "the source %s has an account %s already", a.Source, a.Name)
 		}
-		for _, group := range n.Groups {
+		for _, group := range groups {
 			if err := addMember(tx, group, a.ID); err != nil {
 				return err
 			}
 		}
-		for _, rule := range n.Grants {
+		for _, rule := range grants {
 			if err := tx.InsertGrant(newGrant(a.ID, "", rule, caller, now)); err != nil {
-				return err
+				return taken(err, "the grant %s is given twice", rule)
 			}
 		}
 		return done(ctx, tx, now, caller, "account.create", a.ID, map[string]string{"name": a.Name, "kind": string(a.Kind), "source": a.Source})
 	})
-	if err := taken(err, "the source "+a.Source+" has an account %s already", a.Name); err != nil {
-		return store.Account{}, err
-	}
-	return a, nil
 }
 
 // draft makes the account that is asked for, after all checks that need no
@@ -139,11 +158,8 @@ func (s *Service) knownSource(name string) bool {
 
 // mayGive refuses a caller that would give a new account more than they have.
 // A password opens all that the account may do, so that counts too.
-func (s *Service) mayGive(ctx context.Context, caller *identity.Identity, n NewAccount) error {
-	rules, err := parseGrants(n.Grants)
-	if err != nil {
-		return err
-	}
+func (s *Service) mayGive(ctx context.Context, caller *identity.Identity, n NewAccount, grants scope.Set) error {
+	rules := slices.Clone(grants)
 	groups := n.Groups
 	if !n.Password.Empty() {
 		groups = append([]string{store.GroupEveryone}, groups...)

@@ -48,9 +48,11 @@ func (s *Service) watch(ctx context.Context, w source.Watcher) {
 			s.log.Warn("the accounts of a password source cannot be read", "source", w.Name(), "err", err)
 			return
 		}
-		if err := s.refresh(ctx, w, page...); err != nil {
-			s.log.Warn("a password source cannot tell what has changed", "source", w.Name(), "err", err)
-			return
+		if _, err := s.refresh(ctx, w, page...); err != nil {
+			s.log.Warn("what has changed at a password source is not known or could not be stored", "source", w.Name(), "err", err)
+			if errors.Is(err, source.ErrUnavailable) || errors.Is(err, store.ErrUnavailable) {
+				return
+			}
 		}
 		if len(page) < watchAtOnce {
 			return
@@ -60,8 +62,10 @@ func (s *Service) watch(ctx context.Context, w source.Watcher) {
 	}
 }
 
-// refresh asks a source about accounts and takes over what has changed.
-func (s *Service) refresh(ctx context.Context, w source.Watcher, list ...store.Account) error {
+// refresh asks a source about accounts and takes over what has changed. It
+// returns for how many accounts that ended all tokens. An account that cannot
+// be brought up to date does not hold up the others.
+func (s *Service) refresh(ctx context.Context, w source.Watcher, list ...store.Account) (ended int, err error) {
 	known := make(map[string]source.Fingerprint, len(list))
 	bySubject := make(map[string]store.Account, len(list))
 	for _, a := range list {
@@ -71,68 +75,84 @@ func (s *Service) refresh(ctx context.Context, w source.Watcher, list ...store.A
 		}
 	}
 	if len(known) == 0 {
-		return nil
+		return 0, nil
 	}
 	changes, err := w.Changed(ctx, known)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, c := range changes {
 		a, ok := bySubject[c.ID]
 		if !ok || c.Gone && a.Disabled {
 			continue
 		}
-		if err := s.takeOver(ctx, a, c); err != nil {
-			return err
+		did, failed := s.takeOver(ctx, a, c)
+		if errors.Is(failed, store.ErrNotFound) {
+			continue // deleted here in the meantime
 		}
+		if did {
+			ended++
+		}
+		err = errors.Join(err, failed)
 	}
-	return nil
+	return ended, err
 }
 
-// takeOver brings an account up to what its source says. A hash that the
-// source may only have computed anew, from the same password, ends nothing.
-func (s *Service) takeOver(ctx context.Context, a store.Account, c source.Change) error {
+// takeOver brings an account up to what its source says, and reports whether
+// that ended all its tokens. A hash that the source may only have computed
+// anew, from the same password, ends nothing.
+func (s *Service) takeOver(ctx context.Context, a store.Account, c source.Change) (ended bool, err error) {
 	if c.Renamed {
-		var err error
-		if a, err = s.rename(ctx, a, c.Now); err != nil {
-			return err
+		if _, err := s.rename(ctx, a, c.Now); err != nil {
+			return false, err
 		}
 	}
 	now := s.now().UTC()
-	err := s.update(ctx, changed(a.ID, now), func(tx store.Tx) error {
+	err = s.update(ctx, changed(a.ID, now), func(tx store.Tx) error {
+		ended = false
 		account, err := tx.LockAccount(a.ID)
-		if err != nil {
-			return err
+		if err != nil || account.Fingerprint != a.Fingerprint {
+			return err // somebody else has taken over this, or more, already
 		}
-		detail := map[string]string{"source": account.Source}
-		switch {
-		case c.Gone || c.Disabled:
-			detail["what"] = "disabled or removed"
-			account.Disabled = true
-			if account.DisabledReason == "" {
-				account.DisabledReason = bySource
-			}
-		case c.Enabled && account.DisabledReason == bySource:
-			detail["what"] = "enabled"
-			account.Disabled, account.DisabledReason = false, ""
-		case c.Password && !c.Rehashed:
-			detail["what"] = "password changed"
-		}
-		if c.Gone || c.Disabled || c.Password && !c.Rehashed {
-			if _, err := tokens.EndAll(tx, &account, now, "", "changed at its source: "+detail["what"]); err != nil {
+		what, ends := follow(&account, c)
+		if ends {
+			if _, err := tokens.EndAll(tx, &account, now, "", "changed at its source: "+what); err != nil {
 				return err
 			}
 		}
-		if !c.Gone {
-			account.Fingerprint = string(c.Now.Fingerprint)
-		}
+		ended = ends
 		if err := tx.UpdateAccount(account); err != nil {
 			return err
 		}
+		detail := map[string]string{"source": account.Source}
+		if what != "" {
+			detail["what"] = what
+		}
 		return done(ctx, tx, now, nil, "account.follow", account.ID, detail)
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil // deleted here in the meantime
+	return ended && err == nil, err
+}
+
+// follow changes an account as its source has, says what that was, and whether
+// it ends all tokens. What an administrator has disabled stays disabled.
+func follow(account *store.Account, c source.Change) (what string, ends bool) {
+	if !c.Gone {
+		account.Fingerprint = string(c.Now.Fingerprint)
 	}
-	return err
+	switch {
+	case c.Gone || c.Disabled || c.Unknown && !c.Active:
+		if !account.Disabled {
+			account.Disabled, account.DisabledReason = true, bySource
+		}
+		return "disabled or removed", true
+	case c.Password && !c.Rehashed:
+		what, ends = "password changed", true
+	}
+	if c.Enabled && account.Disabled && account.DisabledReason == bySource {
+		account.Disabled, account.DisabledReason = false, ""
+		if what == "" {
+			what = "enabled"
+		}
+	}
+	return what, ends
 }

@@ -15,6 +15,7 @@ import (
 // Bounds of the events that wait in memory.
 const (
 	flushEvery = 250 * time.Millisecond
+	writeLimit = 5 * time.Second // for one write of them all
 	batchSize  = 512
 	gatherFrom = 2048 // from so many on, equal events are counted instead of kept
 	mostWait   = 8192 // beyond, even unequal ones of one action and outcome are
@@ -136,15 +137,21 @@ func (l *Log) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			l.Flush(last)
+			l.flushInTime(ctx)
 			return
 		case <-tick.C:
 		case <-l.full:
 		}
-		l.Flush(ctx)
+		l.flushInTime(ctx)
 	}
+}
+
+// flushInTime writes what waits, whether or not ctx ends meanwhile: of a write
+// that is given up nobody knows whether it took place.
+func (l *Log) flushInTime(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	defer cancel()
+	l.Flush(ctx)
 }
 
 // Flush writes what waits. What cannot be written waits on, within the bound.

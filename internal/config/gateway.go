@@ -27,7 +27,7 @@ type Route struct {
 	Audit             string `key:"audit" oneof:"all writes refusals" doc:"Which requests get an event in the audit log: all, those that are refused or change something, or only those that are refused."`
 
 	DialTimeout     time.Duration `key:"dial_timeout" min:"10ms" max:"5m" doc:"How long connecting to the service may take."`
-	ResponseTimeout time.Duration `key:"response_timeout" min:"100ms" max:"24h" doc:"How long the service may take before it begins to answer."`
+	ResponseTimeout time.Duration `key:"response_timeout" min:"100ms" max:"24h" doc:"How long the service may take before it begins to answer, and how long nothing may move in a body after that. Bodies that move may take any time."`
 }
 
 // DefaultRoute returns a route with all that need not be set.

@@ -2,6 +2,7 @@ package tokens_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -88,7 +89,8 @@ func mustSet(t testing.TB, rules ...string) scope.Set {
 // Whatever ends a token is in force before the call that does it returns
 // (S83).
 func TestEndsAreInForceAtOnce(t *testing.T) {
-	for _, end := range []struct {
+	c := newCore(t)
+	for i, end := range []struct {
 		name string
 		do   func(c *coretest.Core, user *identity.Identity, made tokens.Issued) error
 		want tokens.Reason
@@ -126,8 +128,7 @@ func TestEndsAreInForceAtOnce(t *testing.T) {
 		}, tokens.ReasonRevoked},
 	} {
 		t.Run(end.name, func(t *testing.T) {
-			c := newCore(t)
-			user := c.User(t, "ann")
+			user := c.User(t, fmt.Sprint("ann", i))
 			made := issue(t, c, user, tokens.Request{})
 			for range 3 {
 				mustPass(t, c.Tokens, made.Secret)

@@ -126,6 +126,24 @@ func TestTagIsKeyed(t *testing.T) {
 	}
 }
 
+// A right checksum makes no token of what is not in the alphabet, nor of
+// another prefix.
+func TestLooksNative(t *testing.T) {
+	with := func(body string) string {
+		sum := checksum(body)
+		return body + string(sum[:])
+	}
+	rest := strings.Repeat("0", randomLength+tagLength)
+	for body, want := range map[string]bool{
+		"lkp_" + rest: true, "lkz_" + rest: true, "lk__" + rest: false, "lkP_" + rest: false, "lk1_" + rest: false, "lkp-" + rest: false, "mkp_" + rest: false,
+		"lkp_" + rest[1:] + "~": false, "lkp_" + rest[1:] + "-": false, "lkp_" + rest[1:] + "\x00": false, "lkp_" + rest[2:] + "é": false,
+	} {
+		if got := LooksNative(with(body)); got != want {
+			t.Errorf("LooksNative(%q) = %v, want %v", with(body), got, want)
+		}
+	}
+}
+
 // Every key of a ring counts, and no other.
 func TestTwoKeysInTheRing(t *testing.T) {
 	both := newRing(t, 2)

@@ -75,6 +75,8 @@ func TestClassFollowsTheOwner(t *testing.T) {
 func TestPolicy(t *testing.T) {
 	strict := tokens.Policy{Classes: map[tokens.Class]tokens.Life{tokens.Personal: {Default: hour, Max: 2 * hour, Idle: time.Minute}}}
 	free := tokens.Policy{Classes: map[tokens.Class]tokens.Life{tokens.Personal: {}}}
+	c := newCore(t)
+	user := c.User(t, "ann")
 	for _, tt := range []struct {
 		name   string
 		policy tokens.Policy
@@ -108,10 +110,9 @@ func TestPolicy(t *testing.T) {
 		{"an absurd idle time", strict, tokens.Request{IdleAfter: of(time.Duration(1<<63 - 1))}, 0, 0, "idle_timeout"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCoreWith(t, func(o *tokens.Options) { o.Policy = tt.policy })
-			user := c.User(t, "ann")
+			s := c.Idle(t, func(o *tokens.Options) { o.Policy = tt.policy })
 			tt.ask.Name = "asked for"
-			made, err := c.Tokens.Issue(bg, user, tt.ask)
+			made, err := s.Issue(bg, user, tt.ask)
 			if tt.field != "" {
 				if f := fault.Of(err); f.Kind != fault.Invalid || f.Field != tt.field {
 					t.Errorf("Issue() = %v, want a fault about %s", err, tt.field)

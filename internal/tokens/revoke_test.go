@@ -1,6 +1,7 @@
 package tokens_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -196,7 +197,8 @@ func TestIssueRacesWithRevokeAll(t *testing.T) {
 
 // What a credential asks for while it is revoked leaves nothing behind.
 func TestRevokedCredentialLeavesNothingBehind(t *testing.T) {
-	for _, tt := range []struct {
+	c := newCore(t)
+	for i, tt := range []struct {
 		name string
 		end  func(c *coretest.Core, user *identity.Identity, parent tokens.Issued) error
 		ask  func(c *coretest.Core, token *identity.Identity, sibling tokens.Issued) error
@@ -217,8 +219,7 @@ func TestRevokedCredentialLeavesNothingBehind(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCore(t)
-			user := c.User(t, "ann")
+			user := c.User(t, fmt.Sprint("ann", i))
 			parent, sibling := issue(t, c, user, tokens.Request{}), issue(t, c, user, tokens.Request{})
 			token := mustPass(t, c.Tokens, parent.Secret)
 			c.Store.Before("Update", func() {
@@ -240,6 +241,19 @@ func TestRevokedCredentialLeavesNothingBehind(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The same for a password: who asks with what it was is told so.
+func TestPasswordThatWasRevokedMeanwhile(t *testing.T) {
+	c := newCore(t)
+	user := c.User(t, "ann")
+	c.Store.Before("Update", func() {
+		if _, err := c.Tokens.RevokeAll(bg, c.Admin, user.AccountID, ""); err != nil {
+			t.Error(err)
+		}
+	})
+	_, err := c.Tokens.Issue(bg, user, tokens.Request{Name: "late"})
+	wantFault(t, "Issue() on a password from before the end of all", err, fault.Unauthenticated)
 }
 
 func issueChild(c *coretest.Core, token *identity.Identity, _ tokens.Issued) error {

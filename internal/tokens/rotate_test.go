@@ -53,6 +53,8 @@ func TestRotateKeepsWhatTheTokenIs(t *testing.T) {
 
 // The old secret lives as long as was asked for and no moment longer.
 func TestRotateOverlap(t *testing.T) {
+	c := newCore(t)
+	user := c.User(t, "ann")
 	for _, tt := range []struct {
 		name    string
 		o       tokens.Overlap
@@ -70,8 +72,6 @@ func TestRotateOverlap(t *testing.T) {
 		{"the longest", tokens.Overlap{For: maxOverlap}, true, maxOverlap, tokens.ReasonRotated},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCore(t)
-			user := c.User(t, "ann")
 			made := issue(t, c, user, tokens.Request{})
 			mustPass(t, c.Tokens, made.Secret)
 			next := rotate(t, c, user, made.Token.ID, tt.o)

@@ -1,6 +1,7 @@
 package tokens_test
 
 import (
+	"fmt"
 	"regexp"
 	"sync"
 	"testing"
@@ -92,6 +93,8 @@ func TestStandingInParallel(t *testing.T) {
 // When the token has ended, in whatever way, the next login makes another; the
 // old one does not come back.
 func TestStandingIsReplacedWhenItEnded(t *testing.T) {
+	c := newCore(t)
+	people := 0
 	for name, end := range map[string]func(c *coretest.Core, ann *identity.Identity, old tokens.Issued) error{
 		"revoked": func(c *coretest.Core, ann *identity.Identity, old tokens.Issued) error {
 			return c.Tokens.Revoke(bg, ann, old.Token.ID, "")
@@ -108,7 +111,7 @@ func TestStandingIsReplacedWhenItEnded(t *testing.T) {
 			return nil
 		},
 		"idle": func(c *coretest.Core, _ *identity.Identity, _ tokens.Issued) error {
-			c.Clock.Advance(hour/2 + 1)
+			c.Clock.Advance(hour + 1)
 			return nil
 		},
 		"disabled and enabled": func(c *coretest.Core, ann *identity.Identity, _ tokens.Issued) error {
@@ -145,9 +148,12 @@ func TestStandingIsReplacedWhenItEnded(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCore(t)
-			ann := c.User(t, "ann")
-			r := tokens.Request{ExpiresIn: of(2 * hour), IdleAfter: of(hour / 2)}
+			people++
+			ann := c.User(t, fmt.Sprint("ann", people))
+			r := tokens.Request{ExpiresIn: of(2 * hour)}
+			if name == "idle" {
+				r.IdleAfter = of(hour)
+			}
 			old := standing(t, c.Tokens, ann, tokens.Hex40, r)
 			mustPass(t, c.Tokens, old.Secret)
 			if err := end(c, ann, old); err != nil {
@@ -166,6 +172,21 @@ func TestStandingIsReplacedWhenItEnded(t *testing.T) {
 				t.Error("the token after that is another one again")
 			}
 		})
+	}
+}
+
+// Being used keeps the token, before that is written too.
+func TestStandingStaysWhileItIsUsed(t *testing.T) {
+	c := newCore(t)
+	ann := c.User(t, "ann")
+	r := tokens.Request{IdleAfter: of(hour)}
+	first := standing(t, c.Tokens, ann, tokens.Hex40, r)
+	for range 3 {
+		c.Clock.Advance(hour)
+		mustPass(t, c.Tokens, first.Secret)
+		if got := standing(t, c.Tokens, ann, tokens.Hex40, r); got.Token.ID != first.Token.ID {
+			t.Fatal("Standing() replaced a token that is in use")
+		}
 	}
 }
 
@@ -206,6 +227,38 @@ func TestStandingWithRotatedServerSecret(t *testing.T) {
 	mustPass(t, alone, next.Secret)
 }
 
+// Tokens of both forms count under an older server secret as well; those
+// without a tag are looked for under each.
+func TestOlderServerSecretCounts(t *testing.T) {
+	c := newCore(t)
+	ann := c.User(t, "ann")
+	var made []tokens.Issued
+	for i, form := range []tokens.Form{tokens.Native, tokens.Hex40} {
+		one, err := c.Tokens.Standing(bg, ann, fmt.Sprint("slot", i), form, tokens.Request{Name: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, one)
+	}
+	s := c.Node(t, func(o *tokens.Options) {
+		o.Keys = ring(t, coretest.NewKeys(t).Current(), coretest.NewKeys(t).Current(), c.Keys.Current())
+	})
+	c.Ready(t, s)
+	for range 2 {
+		for _, m := range made {
+			if id := mustPass(t, s, m.Secret); id.TokenID != m.Token.ID {
+				t.Errorf("Check() = %s, want %s", id.TokenID, m.Token.ID)
+			}
+		}
+	}
+	for _, m := range made {
+		if err := s.RevokeSecret(bg, m.Secret.Reveal()); err != nil {
+			t.Fatal(err)
+		}
+		mustRefuse(t, s, m.Secret, tokens.ReasonRevoked)
+	}
+}
+
 func ring(t testing.TB, keys ...*serverkey.Key) *serverkey.Ring {
 	t.Helper()
 	r, err := serverkey.NewRing(keys...)
@@ -236,6 +289,19 @@ func TestStandingGivesNoMoreThanTheCallerHas(t *testing.T) {
 			mustPass(t, c.Tokens, broad.Secret)
 		})
 	}
+}
+
+// The same when the broad token comes to stand there in the same moment.
+func TestStandingGivesNoMoreInARace(t *testing.T) {
+	c := newCore(t)
+	ann := c.User(t, "ann")
+	caller := mustPass(t, c.Tokens, issue(t, c, ann, tokens.Request{Scope: []string{"latchkey:tokens:write"}}).Secret)
+	c.Store.After("SecretOfSlot", func() { standing(t, c.Tokens, ann, tokens.Hex40, tokens.Request{}) })
+	got, err := c.Tokens.Standing(bg, caller, slot, tokens.Hex40, tokens.Request{Name: "x"})
+	if !got.Secret.Empty() {
+		t.Error("Standing() gave the secret of a broader token")
+	}
+	wantFault(t, "Standing() for a narrow token", err, fault.Forbidden)
 }
 
 func TestStandingRefuses(t *testing.T) {

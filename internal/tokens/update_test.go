@@ -18,6 +18,8 @@ func TestUpdate(t *testing.T) {
 		Labels: map[string]string{"k": "v"},
 	}
 	free := tokens.Request{}
+	c := newCore(t)
+	user := c.User(t, "ann")
 	for _, tt := range []struct {
 		name  string
 		made  tokens.Request
@@ -56,8 +58,6 @@ func TestUpdate(t *testing.T) {
 		{"a first idle time", free, tokens.Update{IdleAfter: of(hour)}, func(s *store.Token) { s.IdleAfter = hour }, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCore(t)
-			user := c.User(t, "ann")
 			made := issue(t, c, user, tt.made)
 			before := stored(t, c, made)
 			got, err := c.Tokens.Update(bg, user, made.Token.ID, tt.do)

@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/identity"
 	"github.com/latchkey-auth/latchkey/internal/scope"
 	"github.com/latchkey-auth/latchkey/internal/secret"
+	"github.com/latchkey-auth/latchkey/internal/store"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 )
 
@@ -46,6 +47,38 @@ func TestNothingReachesBeyondItsCaller(t *testing.T) {
 		}
 	}
 	t.Logf("%d rounds gave %v", rounds, got)
+}
+
+// What a token does not ask for itself, its child has from it.
+func TestChildrenInheritLimits(t *testing.T) {
+	c := newCore(t)
+	user := c.User(t, "ann")
+	limits := tokens.Request{Scope: []string{"latchkey:tokens:write", "path:/a/*:read"}, CIDRs: prefixes("192.0.2.0/24"), ExpiresIn: of(hour), IdleAfter: of(time.Minute)}
+	parent := mustPass(t, c.Tokens, issue(t, c, user, limits).Secret)
+	child := issue(t, c, parent, tokens.Request{}).Token
+	want := store.Token{
+		ID: child.ID, AccountID: user.AccountID, Class: "personal", Name: "made for a test", Prefix: child.Prefix, ParentID: parent.TokenID,
+		Scope: limits.Scope, CIDRs: limits.CIDRs, CreatedAt: c.Clock.Now(), ExpiresAt: c.Clock.Now().Add(hour), IdleAfter: time.Minute,
+	}
+	if diff := tokenDiff(want, child); diff != "" {
+		t.Errorf("a child without wishes (-want +got):\n%s", diff)
+	}
+	narrow := issue(t, c, parent, tokens.Request{Scope: []string{"path:/a/b:read"}, CIDRs: prefixes("192.0.2.8/32"), ExpiresIn: of(time.Minute), IdleAfter: of(time.Second)}).Token
+	if narrow.Scope[0] != "path:/a/b:read" || narrow.CIDRs[0].Bits() != 32 || narrow.IdleAfter != time.Second {
+		t.Errorf("a child that wishes for less has %+v", narrow)
+	}
+}
+
+// A token whose scope is all that its owner has today is still narrower than
+// one without a scope, which grows with its owner.
+func TestScopedTokenDoesNotHoldAnUnscopedOne(t *testing.T) {
+	c := newCore(t)
+	user := c.User(t, "ann")
+	unscoped := issue(t, c, user, tokens.Request{})
+	caller := mustPass(t, c.Tokens, issue(t, c, user, tokens.Request{Scope: user.Grants.Strings()}).Secret)
+	_, err := c.Tokens.Rotate(bg, caller, unscoped.Token.ID, tokens.Overlap{})
+	wantFault(t, "Rotate() of an unscoped token by a scoped one", err, fault.Forbidden)
+	mustPass(t, c.Tokens, unscoped.Secret)
 }
 
 // Changing a token never opens a door that it did not open before.
