@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -62,6 +64,9 @@ func serve(ctx context.Context, env *environment, c config.Config) error {
 		return err
 	}
 	listener, err := server.Listen(ctx, c.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &advisedError{err: err, hint: "another program listens there: stop it, or choose another address with --listen"}
+	}
 	if err != nil {
 		return err
 	}
@@ -151,7 +156,7 @@ func welcome(w io.Writer, base string, made, given secret.Text) {
 
     TOKEN=$(curl -s -u %[1]s --json '{"name":"first"}' %[2]s/latchkey/api/v1/tokens | sed 's/.*"token":"\([^"]*\)".*/\1/')
     curl -i -H "Authorization: Bearer $TOKEN" %[2]s/latchkey/verify
-    curl -u %[1]s %[2]s/latchkey/api/v1/tokens
+    curl -H "Authorization: Bearer $TOKEN" %[2]s/latchkey/api/v1/tokens
 
 `, user, base)
 }

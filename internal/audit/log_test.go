@@ -458,7 +458,7 @@ func TestRefused(t *testing.T) {
 	for _, tt := range tests {
 		s := &fakeStore{}
 		l := newLog(s)
-		if got := l.Refused(context.Background(), noon, actor, "token.issue", "x\ny", tt.err); got != tt.err { //nolint:errorlint // the very error comes back
+		if got := l.Refused(context.Background(), noon, actor, "token.issue", "x\ny", tt.err); got != tt.err {
 			t.Errorf("Refused(%v) = %v, want it as it is", tt.err, got)
 		}
 		l.Flush(context.Background())

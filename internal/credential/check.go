@@ -60,7 +60,7 @@ func (c *Checker) basic(ctx context.Context, found Credential) (*identity.Identi
 	if tokens.Recognised(text) {
 		id, err := c.token(ctx, found.Password)
 		var refusal *tokens.Refusal
-		if err == nil || tokens.LooksNative(text) || !errors.As(err, &refusal) || refusal.TokenID != "" {
+		if err == nil || tokens.ClaimsNative(text) || !errors.As(err, &refusal) || refusal.TokenID != "" {
 			return id, err
 		}
 	}

@@ -74,7 +74,7 @@ func TestFromStore(t *testing.T) {
 	for _, tt := range tests {
 		got := FromStore(tt.err)
 		if tt.kind == "" {
-			if got != tt.err { //nolint:errorlint // the very error comes back
+			if got != tt.err {
 				t.Errorf("FromStore(%v) = %v, want it as it is", tt.err, got)
 			}
 			continue
@@ -82,7 +82,7 @@ func TestFromStore(t *testing.T) {
 		if !Is(got, tt.kind) || !errors.Is(got, tt.err) {
 			t.Errorf("FromStore(%v) = %v, want a fault of kind %s that wraps it", tt.err, got, tt.kind)
 		}
-		if again := FromStore(got); again != got { //nolint:errorlint // the very error comes back
+		if again := FromStore(got); again != got {
 			t.Errorf("FromStore(%v) = %v, want it as it is", got, again)
 		}
 	}

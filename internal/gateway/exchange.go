@@ -3,11 +3,14 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"strconv"
+	"strings"
 
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/internal/audit"
@@ -133,8 +136,7 @@ func (x *exchange) receive(res *http.Response) error {
 		delete(res.Header, "Set-Cookie")
 	}
 	if res.StatusCode == http.StatusForbidden && x.route.Challenge401 && x.bare {
-		res.StatusCode = http.StatusUnauthorized
-		res.Header["Www-Authenticate"] = x.g.challenge.plainLines
+		x.challenge(res)
 	}
 	x.status = res.StatusCode
 	x.watch.rest()
@@ -142,6 +144,22 @@ func (x *exchange) receive(res *http.Response) error {
 		res.Body = &responseBody{ReadCloser: res.Body, watch: x.watch}
 	}
 	return nil
+}
+
+// challenge makes an upstream's refusal of an anonymous request one that asks
+// for a credential, in the words of the gateway's own.
+func (x *exchange) challenge(res *http.Response) {
+	const body = `{"detail":"` + noCredential + `"}`
+	_ = res.Body.Close() // what it says is about a 403
+	res.StatusCode = http.StatusUnauthorized
+	for _, name := range []string{"Content-Encoding", "Content-Range", "Etag", "Last-Modified", "Transfer-Encoding"} {
+		delete(res.Header, name)
+	}
+	res.Header["Www-Authenticate"] = x.g.challenge.plainLines
+	res.Header["Content-Type"] = []string{"application/json"}
+	res.Header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	res.ContentLength = int64(len(body))
+	res.Body = io.NopCloser(strings.NewReader(body))
 }
 
 // fail answers when there is nothing to send on.

@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -196,6 +197,23 @@ func TestOddNames(t *testing.T) {
 		if got := mustParse(t, rule).Allows(odd); got != want {
 			t.Errorf("%q allows an odd path: %v, want %v", rule, got, want)
 		}
+	}
+}
+
+func TestSetsOfRules(t *testing.T) {
+	many := strings.Fields(strings.Repeat("path:/a:read ", MaxRules+1))
+	if set, err := ParseSet(many[1:]); err != nil || len(set) != MaxRules {
+		t.Errorf("ParseSet() of %d rules = %d, %v", MaxRules, len(set), err)
+	}
+	if set, err := ParseSet(many); !errors.Is(err, ErrSyntax) || set != nil {
+		t.Errorf("ParseSet() of %d rules = %d, %v, want ErrSyntax", len(many), len(set), err)
+	}
+	if set, err := ParseSet([]string{"path:/a:read", "junk"}); !errors.Is(err, ErrSyntax) || set != nil {
+		t.Errorf("ParseSet() with junk = %v, %v, want nothing and ErrSyntax", set, err)
+	}
+	set, err := ParseGrants(append([]string{"junk", "worse"}, many...))
+	if !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), "junk") || len(set) != len(many) {
+		t.Errorf("ParseGrants() with junk = %d rules, %v, want %d and the first error", len(set), err, len(many))
 	}
 }
 

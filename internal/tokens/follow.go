@@ -57,8 +57,8 @@ func (s *Service) follow(ctx context.Context) {
 }
 
 // catchUp applies all changes that are in the log by now.
-func (s *Service) catchUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Bound)
+func (s *Service) catchUp(running context.Context) {
+	ctx, cancel := context.WithTimeout(running, s.opts.Bound)
 	defer cancel()
 	for {
 		asked := time.Since(s.started)
@@ -69,7 +69,7 @@ func (s *Service) catchUp(ctx context.Context) {
 		}
 		changes, err := s.store.ChangesAfter(ctx, s.position.Load(), changesAtOnce)
 		if err != nil {
-			if ctx.Err() == nil || s.fresh() {
+			if running.Err() == nil {
 				s.log.Warn("the change log cannot be read", "err", err)
 			}
 			return

@@ -135,7 +135,7 @@ func checksum(text string) [checksumLength]byte {
 // LooksNative reports whether text has the shape and the checksum of a native
 // secret. It says nothing about whether there ever was such a token.
 func LooksNative(text string) bool {
-	if len(text) != nativeLength || text[:2] != "lk" || text[3] != '_' || text[2] < 'a' || text[2] > 'z' {
+	if !ClaimsNative(text) {
 		return false
 	}
 	for i := prefixLength; i < nativeLength; i++ {
@@ -155,6 +155,12 @@ var inAlphabet = func() (in [256]bool) {
 	return in
 }()
 
+// ClaimsNative reports whether text begins and is as long as a native secret,
+// right or wrong: it is no password, and must not go where passwords go.
+func ClaimsNative(text string) bool {
+	return len(text) == nativeLength && text[:2] == "lk" && text[2] >= 'a' && text[2] <= 'z' && text[3] == '_'
+}
+
 // looksHex reports whether text is 40 lower-case hexadecimal digits.
 func looksHex(text string) bool {
 	if len(text) != hexLength {
@@ -169,8 +175,8 @@ func looksHex(text string) bool {
 }
 
 // Recognised reports whether text has the shape of any token that this server
-// gives out, to tell tokens from passwords where either may stand.
-func Recognised(text string) bool { return LooksNative(text) || looksHex(text) }
+// gives out, mistyped ones included, to tell tokens from passwords where either may stand.
+func Recognised(text string) bool { return ClaimsNative(text) || looksHex(text) }
 
 // digests appends the digests under which a presented secret may be stored,
 // one for each server secret that could be behind it. None means that the
