@@ -106,6 +106,23 @@ func TestBootstrapInParallel(t *testing.T) {
 	}
 }
 
+// The same when another node is quicker by a moment.
+func TestBootstrapComesSecond(t *testing.T) {
+	c := emptied(t)
+	var first secret.Text
+	c.Store.Before("Update", func() {
+		var err error
+		if first, err = c.Accounts.Bootstrap(bg, secret.Text{}); err != nil {
+			t.Errorf("the first Bootstrap() = %v", err)
+		}
+	})
+	second, err := c.Accounts.Bootstrap(bg, secret.Text{})
+	if err != nil || !second.Empty() {
+		t.Errorf("the second Bootstrap() made a password: %v, %v, want nothing", !second.Empty(), err)
+	}
+	mustLogin(t, c, "admin", first.Reveal())
+}
+
 func TestBootstrapWithoutAStore(t *testing.T) {
 	for _, method := range []string{"Accounts", "Update"} {
 		c := emptied(t)

@@ -515,3 +515,34 @@ func TestLoginHashesAnew(t *testing.T) {
 		t.Error("a wrong password has replaced the hash")
 	}
 }
+
+// A hash that is made anew does not undo a change of the password meanwhile.
+func TestHashingAnewDoesNotUndoAChange(t *testing.T) {
+	c := newCore(t)
+	ann := localUser(t, c, "ann")
+	setHash(t, c, ann.AccountID, pbkdf2(t, right))
+	c.Store.Before("Update", func() { // of the new hash
+		if err := c.Accounts.SetPassword(bg, c.Admin, ann.AccountID, secret.New(other), false); err != nil {
+			t.Error(err)
+		}
+	})
+	_, _ = login(c, "ann", right)
+	mustLogin(t, c, "ann", other)
+	_, err := login(c, "ann", right)
+	wantFault(t, "Login() with the password from before", err, fault.Unauthenticated)
+}
+
+// A namesake that makes room by itself in the same moment is left alone.
+func TestNamesakeThatMakesRoom(t *testing.T) {
+	d := newDirectory("ldap", "ann")
+	c := newCore(t, nil, d)
+	old := mustLogin(t, c, "ann", right)
+	made := issue(t, c, old, "")
+	d.set("2", "ann", other)
+	d.set("1", "anna", right)
+	c.Store.Before("Update", func() { mustLogin(t, c, "anna", right) })
+	mustLogin(t, c, "ann", other)
+	if got := account(t, c, old.AccountID); got.Name != "anna" || got.Disabled || !passes(c, made) {
+		t.Errorf("who was ann is %s, disabled: %v, the token counts: %v, want anna, false, true", got.Name, got.Disabled, passes(c, made))
+	}
+}

@@ -165,7 +165,7 @@ func TestLoginWithANewPassword(t *testing.T) {
 func TestAccountMadeBeforehandIsFollowed(t *testing.T) {
 	watching(t, func(t *testing.T, c *coretest.Core, d *directory) {
 		var ann *identity.Identity
-		made := c.Account(t, accounts.NewAccount{Name: "ann", Source: "ldap", Subject: "1", Grants: []string{"repository:a:pull"}})
+		made := c.Account(t, accounts.NewAccount{Name: "ann", Source: "ldap", Subject: "1", Email: "ann@ldap.example", Grants: []string{"repository:a:pull"}})
 		if ann = mustLogin(t, c, "ann", right); ann.AccountID != made.AccountID || !ann.Allows(pull) {
 			t.Errorf("Login() = %+v, want the account that was made", ann)
 		}

@@ -132,7 +132,7 @@ func TestCheck(t *testing.T) {
 			f := &fakes{tokens: known}
 			c := &Checker{Tokens: f, Passwords: f}
 			got, err := c.Check(context.Background(), tt.found)
-			if got != tt.want || err != tt.err { //nolint:errorlint // the very error comes back
+			if got != tt.want || err != tt.err {
 				t.Errorf("Check() = %+v, %v, want %+v, %v", got, err, tt.want, tt.err)
 			}
 			if diff := cmp.Diff(tt.asked, f.asked); diff != "" {
