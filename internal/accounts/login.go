@@ -231,6 +231,10 @@ func (s *Service) welcome(ctx context.Context, sourceName string, subject source
 		s.tokens.Apply(c)
 	}
 	if errors.Is(err, store.ErrConflict) { // two first logins at once
+		// The other one may be about to commit: whoever comes after it waits.
+		if err := s.store.Update(ctx, func(store.Tx) error { return nil }); err != nil {
+			return store.Account{}, err
+		}
 		return s.store.AccountBySubject(ctx, sourceName, subject.ID)
 	}
 	return a, err
