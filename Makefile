@@ -5,7 +5,7 @@ GO        ?= go
 BIN       := $(CURDIR)/bin
 LINT      := $(BIN)/golangci-lint
 LINT_VERSION := v2.15.0
-FUZZTIME  ?= 2s
+FUZZTIME  ?= 10000x
 RACE      := $(shell command -v gcc >/dev/null && echo -race)
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
@@ -42,7 +42,7 @@ unit:
 fuzz-seeds: ## each fuzz target for a moment
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
-fuzz: ## each fuzz target for longer: make fuzz FUZZTIME=10m
+fuzz: ## each fuzz target for longer: make fuzz FUZZTIME=5000000x
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 e2e: ## the slow tests, against real Pulp, PostgreSQL and clients
