@@ -57,7 +57,7 @@ func TestNodes(t *testing.T) {
 // verify asks a server's door about a token.
 func verify(t *testing.T, s *latchkey, token string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/latchkey/verify", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/latchkey/verify?scope=path:/x:read", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

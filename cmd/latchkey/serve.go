@@ -155,7 +155,7 @@ func welcome(w io.Writer, base string, made, given secret.Text) {
 	fmt.Fprintf(w, `Three lines to try: make a token, open a door with it, see all tokens.
 
     TOKEN=$(curl -s -u %[1]s --json '{"name":"first"}' %[2]s/latchkey/api/v1/tokens | sed 's/.*"token":"\([^"]*\)".*/\1/')
-    curl -i -H "Authorization: Bearer $TOKEN" %[2]s/latchkey/verify
+    curl -i -H "Authorization: Bearer $TOKEN" '%[2]s/latchkey/verify?scope=path:/hello:read'
     curl -H "Authorization: Bearer $TOKEN" %[2]s/latchkey/api/v1/tokens
 
 `, user, base)

@@ -130,6 +130,15 @@ func (l *Log) Tally(key TallyKey, event func() store.Event) {
 	l.tallies[key] = &e
 }
 
+// TallyRefused counts a refusal of nobody known, as [Log.Tally] does.
+func (l *Log) TallyRefused(ctx context.Context, now time.Time, key TallyKey, target string) {
+	l.Tally(key, func() store.Event {
+		e := Event(ctx, now, nil, key.Action, Refused)
+		e.Reason, e.Target = key.Reason, Clip(target)
+		return e
+	})
+}
+
 // Run writes events until ctx ends, and then what is left.
 func (l *Log) Run(ctx context.Context) {
 	tick := time.NewTicker(flushEvery)

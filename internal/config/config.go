@@ -21,7 +21,7 @@ type Config struct {
 	Listen         string         `key:"listen" doc:"Where the server listens: host:port, or unix:/path for a socket. The server speaks plain HTTP, so that anything but a loopback address needs plain_http."`
 	PlainHTTP      bool           `key:"plain_http" doc:"Listen on other than loopback addresses although the server speaks plain HTTP. Only for networks on which nobody else can listen, such as the one between a proxy and this server in one pod."`
 	PublicURL      string         `key:"public_url" doc:"How clients reach the server: https://host, without a path. It is used in challenges and in what is printed. Empty: the address of the listener."`
-	TrustedProxies []netip.Prefix `key:"trusted_proxies" doc:"Addresses and networks of the proxies in front of this server. The X-Forwarded-For of these counts, and nobody else's."`
+	TrustedProxies []netip.Prefix `key:"trusted_proxies" doc:"Addresses and networks of the proxies in front of this server. What these say counts, and nobody else's: the client's address in X-Forwarded-For, and which request they ask about at /latchkey/verify."`
 
 	Data             string      `key:"data" doc:"The folder for what the server keeps in files: its key and, with SQLite, the database."`
 	Database         secret.Text `key:"database" shown:"sqlite:" doc:"Where tokens, accounts and the audit log are kept: sqlite:/path, or a postgres:// URL for several nodes. Empty: a SQLite file in the data folder."`

@@ -48,8 +48,12 @@ type refusal struct {
 	challenge  challengeKind
 	missing    string // the scope, of tooNarrow
 	retryAfter time.Duration
-	cause      error // for the log
+	cause      error           // for the log
+	token      *tokens.Refusal // of a token
 }
+
+// junk reports whether a token was refused of which nothing is known.
+func (r *refusal) junk() bool { return r.token != nil && r.token.TokenID == "" }
 
 var errNobody = errors.New("a credential was accepted without an identity")
 
@@ -63,6 +67,24 @@ func insufficientScope(missing string) *refusal {
 		status: http.StatusForbidden, challenge: tooNarrow, missing: missing,
 		detail: "this needs the scope " + missing,
 	}
+}
+
+// refusesMethod reports methods that no request is let through with (S112).
+func refusesMethod(method string) bool {
+	return method == http.MethodTrace || method == http.MethodConnect
+}
+
+func methodRefused() *refusal {
+	return &refusal{status: http.StatusMethodNotAllowed, detail: "this method is not allowed"}
+}
+
+// targetRefused words why a path leads nowhere.
+func targetRefused(err error) *refusal {
+	r := &refusal{status: http.StatusBadRequest, detail: err.Error()}
+	if errors.Is(err, errLongPath) {
+		r.status = http.StatusRequestURITooLong
+	}
+	return r
 }
 
 func unsafeName() *refusal {
@@ -80,7 +102,7 @@ func invalidCredential(err error) error { return fault.Invalidf("Authorization",
 func refusalOf(err error) *refusal {
 	var token *tokens.Refusal
 	if errors.As(err, &token) {
-		return &refusal{status: http.StatusUnauthorized, detail: badToken, challenge: invalidToken}
+		return &refusal{status: http.StatusUnauthorized, detail: badToken, challenge: invalidToken, token: token}
 	}
 	f := fault.Of(err)
 	if f.Kind == fault.Unauthenticated {

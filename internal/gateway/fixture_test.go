@@ -41,6 +41,7 @@ var (
 	downToken     = hexToken("3") // Unavailable
 	bugToken      = hexToken("4") // an error that nobody thought of
 	nobodyToken   = hexToken("5") // neither identity nor error
+	endedToken    = hexToken("6") // alice's, and known to have ended
 	alicePassword = "a passphrase"
 )
 
@@ -93,6 +94,8 @@ func (c *fakeChecker) Check(_ context.Context, found credential.Credential) (*id
 		return nil, fault.TooOften(90 * time.Second)
 	case downToken:
 		return nil, fault.Unavailablef(errors.New("connection refused"), "the database does not answer")
+	case endedToken:
+		return nil, &tokens.Refusal{Reason: tokens.ReasonRevoked, TokenID: "tok_ended", AccountID: "1", AccountName: "alice"}
 	case bugToken:
 		return nil, errors.New("a secret detail")
 	}

@@ -148,19 +148,16 @@ func closesAfter(r *http.Request) bool {
 
 // find chooses the route.
 func (x *exchange) find() *refusal {
-	switch x.in.Method {
-	case http.MethodTrace, http.MethodConnect: // S112
-		return &refusal{status: http.StatusMethodNotAllowed, detail: "this method is not allowed"}
+	if refusesMethod(x.in.Method) {
+		return methodRefused()
 	}
 	var err error
 	if x.target, x.path, err = splitTarget(x.in); err == nil {
 		x.route, err = x.g.table.pick(x.path)
 	}
 	switch {
-	case errors.Is(err, errLongPath):
-		return &refusal{status: http.StatusRequestURITooLong, detail: err.Error()}
 	case err != nil:
-		return &refusal{status: http.StatusBadRequest, detail: err.Error()}
+		return targetRefused(err)
 	case x.route == nil:
 		return &refusal{status: http.StatusNotFound, detail: "nothing is served under this path"}
 	}

@@ -77,6 +77,13 @@ func (t *table) pick(path string) (*route, error) {
 	return found, nil
 }
 
+// checkPath returns why a path must not be asked for, whichever service is
+// asked: what [table.pick] finds wrong with it where there are no routes.
+func checkPath(path string) error {
+	_, err := (&table{}).pick(path)
+	return err
+}
+
 // readingsOf lists what servers may take a path for, itself included.
 func readingsOf(path string) ([]string, error) {
 	once, err := url.PathUnescape(path)

@@ -147,7 +147,9 @@ func (s *Server) buildHandlers() error {
 		Tokens: s.tokens, Accounts: s.accounts, Audit: s.audit, Check: check,
 		Keys: o.Keys, Log: o.Log, Realm: o.Realm, Now: o.Now,
 	})
-	verify, err := gateway.NewVerifier(gateway.VerifierOptions{Check: check, Audit: s.audit, Log: o.Log, Realm: o.Realm, Now: o.Now})
+	verify, err := gateway.NewVerifier(gateway.VerifierOptions{
+		Check: check, Peers: o.Peers, Anonymous: s.anonymous, Audit: s.audit, Log: o.Log, Realm: o.Realm, Now: o.Now,
+	})
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,8 @@ func TestTree(t *testing.T) {
 	}{
 		{"/latchkey/healthz", 200, "alive"},
 		{"/latchkey/readyz", 200, "ready"},
-		{"/latchkey/verify", 200, ""},
+		{"/latchkey/verify?scope=path:/x:read", 200, ""},
+		{"/latchkey/verify", 400, "the proxy does not say which request"},
 		{"/latchkey/api/v1/whoami", 200, `{"account":"admin"`},
 		{"/api-token-auth/", 405, `{"detail":"Method`},
 		{"/api-token-auth", 405, `{"detail":"Method`},
@@ -193,7 +194,7 @@ func TestStopWritesAndRestartFinds(t *testing.T) {
 		t.Errorf("the first start made %q, want the given password", s.made.Reveal())
 	}
 	token := login(t, s.url)
-	if status, _, _ := get(t, s.url+"/latchkey/verify", "Authorization", "Bearer "+token); status != 200 {
+	if status, _, _ := get(t, s.url+"/latchkey/verify?scope=path:/x:read", "Authorization", "Bearer "+token); status != 200 {
 		t.Fatalf("verify = %d", status)
 	}
 	if err := s.stop(); err != nil {
@@ -215,7 +216,7 @@ func TestStopWritesAndRestartFinds(t *testing.T) {
 	if !again.made.Empty() {
 		t.Error("the second start made an administrator again")
 	}
-	if status, _, _ := get(t, again.url+"/latchkey/verify", "Authorization", "Bearer "+token); status != 200 {
+	if status, _, _ := get(t, again.url+"/latchkey/verify?scope=path:/x:read", "Authorization", "Bearer "+token); status != 200 {
 		t.Errorf("after a restart the token gives %d, want 200", status)
 	}
 }
