@@ -93,6 +93,54 @@ type RevokeReason struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// TokenFilter selects tokens. All fields that are set must fit; fields that are
+// not do not restrict, except that without an owner and a group it is the
+// caller's own tokens. GET /tokens has the same as parameters.
+type TokenFilter struct {
+	Owner string `json:"owner,omitempty"` // an account; "*": everybody
+	Group string `json:"group,omitempty"` // that the owner is in
+	Class string `json:"class,omitempty"`
+
+	Name   string `json:"name,omitempty"`   // how the name begins
+	Prefix string `json:"prefix,omitempty"` // how the shown prefix begins
+	Label  string `json:"label,omitempty"`  // "key=value", or "key" for any value
+
+	CreatedSince  *time.Time `json:"created_since,omitempty"`
+	CreatedBefore *time.Time `json:"created_before,omitempty"`
+	UnusedSince   *time.Time `json:"unused_since,omitempty"` // never used, or last used before this
+	NeverUsed     bool       `json:"never_used,omitempty"`
+	LastAddr      string     `json:"last_addr,omitempty"` // last used from an address in this network
+
+	// Scope is a rule; tokens fit that may do any part of what it says, by
+	// their own scope, or by their owner's grants if they have none.
+	Scope string `json:"scope,omitempty"`
+}
+
+// RevokeTokens ends all live tokens that a query selects: POST /tokens/revoke.
+type RevokeTokens struct {
+	Query  TokenFilter `json:"query"`
+	Reason string      `json:"reason,omitempty"`
+
+	// DryRun only counts. The real run must say what it counted: Expect is how
+	// many match, AtMost how many may; if that is not so, nothing ends.
+	DryRun bool `json:"dry_run,omitempty"`
+	Expect *int `json:"expect,omitempty"`
+	AtMost *int `json:"at_most,omitempty"`
+}
+
+// RevokedTokens is the answer to [RevokeTokens].
+type RevokedTokens struct {
+	Matched int `json:"matched"` // when the call began
+	Revoked int `json:"revoked"` // by this call
+
+	// Complete says that everything that matched has ended. If not, the time
+	// of one call was too short: repeat it, with Expect or AtMost less by
+	// Revoked. A dry run ends nothing and is never complete.
+	Complete bool `json:"complete"`
+
+	Sample []Token `json:"sample,omitempty"` // of a dry run: the newest few
+}
+
 // Revoked says how many live tokens were ended.
 type Revoked struct {
 	Revoked int `json:"revoked"`

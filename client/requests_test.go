@@ -85,6 +85,27 @@ func TestRequests(t *testing.T) {
 			seen{"GET /latchkey/api/v1/tokens?class=robot&cursor=c%2F1&label=team%3Dinfra+%26+co&limit=5&name=ci&owner=%2A&prefix=lkr_a&state=live&unused_since=2026-03-01T11%3A00%3A00Z", "", bearer},
 		},
 		{
+			"list tokens by more",
+			func(ctx context.Context, c *client.Client) error {
+				_, err := c.Tokens.List(ctx, client.TokenQuery{
+					Group: "ops", CreatedSince: at, CreatedBefore: at, NeverUsed: true, LastAddr: "10.0.0.0/8", Scope: "path:/a:read",
+				})
+				return err
+			},
+			200, `{"items":[]}`,
+			seen{"GET /latchkey/api/v1/tokens?created_before=2026-03-01T11%3A00%3A00Z&created_since=2026-03-01T11%3A00%3A00Z&group=ops&last_addr=10.0.0.0%2F8&never_used=true&scope=path%3A%2Fa%3Aread", "", bearer},
+		},
+		{
+			"revoke what matches",
+			func(ctx context.Context, c *client.Client) error {
+				n := 3
+				_, err := c.Tokens.RevokeMatching(ctx, api.RevokeTokens{Query: api.TokenFilter{Group: "ops"}, Expect: &n})
+				return err
+			},
+			200, `{"matched":3,"revoked":3,"complete":true}`,
+			seen{"POST /latchkey/api/v1/tokens/revoke", `{"query":{"group":"ops"},"expect":3}`, bearer},
+		},
+		{
 			"get a token",
 			func(ctx context.Context, c *client.Client) error { _, err := c.Tokens.Get(ctx, "tok1"); return err },
 			200, `{"id":"tok1"}`,

@@ -14,7 +14,7 @@ import (
 type Tokens struct{ c *Client }
 
 // TokenQuery selects tokens. Zero fields do not restrict, except that an empty
-// Owner means the caller.
+// Owner, without a Group, means the caller.
 type TokenQuery struct {
 	Owner       string    // an account's name; "*": everybody
 	Class       string    // "personal", "robot", …
@@ -23,6 +23,13 @@ type TokenQuery struct {
 	Prefix      string    // by the start of the shown prefix
 	Label       string    // "key=value", or "key" for any value
 	UnusedSince time.Time // never used, or last used before this
+	NeverUsed   bool
+
+	Group         string    // that the owner is in
+	CreatedSince  time.Time // not before
+	CreatedBefore time.Time
+	LastAddr      string // a network: last used from an address in it
+	Scope         string // a rule: tokens that may do any part of it
 
 	Limit  int    // size of a page, up to 1000; 0: the server's default, 100
 	Cursor string // where to go on: [api.Page.Next]
@@ -37,6 +44,14 @@ func (t TokenQuery) values() url.Values {
 	q.text("prefix", t.Prefix)
 	q.text("label", t.Label)
 	q.time("unused_since", t.UnusedSince)
+	if t.NeverUsed {
+		q.flag("never_used", &t.NeverUsed)
+	}
+	q.text("group", t.Group)
+	q.time("created_since", t.CreatedSince)
+	q.time("created_before", t.CreatedBefore)
+	q.text("last_addr", t.LastAddr)
+	q.text("scope", t.Scope)
 	q.number("limit", t.Limit)
 	q.text("cursor", t.Cursor)
 	return url.Values(q)
@@ -91,6 +106,14 @@ func (t Tokens) Rotate(ctx context.Context, id string, r api.RotateToken) (api.N
 // Revoke ends a token. The reason may be "".
 func (t Tokens) Revoke(ctx context.Context, id, reason string) error {
 	return t.c.do(ctx, call{method: http.MethodDelete, path: []string{"tokens", id}, body: reasonBody(reason)}, nil)
+}
+
+// RevokeMatching ends all tokens that a query selects, or counts them in a dry
+// run. It may be repeated.
+func (t Tokens) RevokeMatching(ctx context.Context, r api.RevokeTokens) (api.RevokedTokens, error) {
+	var out api.RevokedTokens
+	err := t.c.do(ctx, call{method: http.MethodPost, path: []string{"tokens", "revoke"}, body: r}, &out)
+	return out, err
 }
 
 // RevokeSecret ends the token that a secret opens. The secret is all that is

@@ -17,11 +17,13 @@ const tokenListExample = `  latchkey token list --state live
   latchkey token list --owner ci-robot --label team=infra
   latchkey token list --owner '*' --unused-since 90d
   latchkey token list --owner '*' --prefix lkp_3xY       find a token by how it begins
+  latchkey token list --group contractors --last-addr 203.0.113.0/24
+  latchkey token list --owner '*' --scope 'path:/pulp/api/*:delete'   who may delete there?
   latchkey token list --state live -q | xargs latchkey token revoke`
 
 func newTokenListCommand(env *environment) *cobra.Command {
-	var q client.TokenQuery
-	var unused string
+	var filter tokenFilter
+	var state string
 	var limit int
 	cmd := &cobra.Command{
 		Use:     "list",
@@ -30,13 +32,11 @@ func newTokenListCommand(env *environment) *cobra.Command {
 		Example: tokenListExample,
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if unused != "" {
-				at, err := parsePast(unused, env.now())
-				if err != nil {
-					return &usageError{text: "--unused-since: " + err.Error()}
-				}
-				q.UnusedSince = at
+			q, err := filter.query(env.now())
+			if err != nil {
+				return err
 			}
+			q.State = state
 			return env.asking(func(ctx context.Context, c *client.Client, _ []string) error {
 				q.Limit = pageSize(limit)
 				tokens, _, err := collect(c.Tokens.All(ctx, q), limit)
@@ -48,15 +48,9 @@ func newTokenListCommand(env *environment) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&q.Owner, "owner", "", "whose tokens: an `account`, or * for everybody's (default yours)")
-	f.StringVar(&q.Class, "class", "", "only this class: personal, robot, session, …")
-	f.StringVar(&q.State, "state", "", "only this state: live, expired or revoked")
-	f.StringVar(&q.Name, "name", "", "only names that begin like this")
-	f.StringVar(&q.Prefix, "prefix", "", "only tokens whose secret begins like this")
-	f.StringVar(&q.Label, "label", "", "only with this label: `key=value`, or key for any value")
-	f.StringVar(&unused, "unused-since", "", "only those never used since: 90d (ago), or 2026-01-31")
+	filter.addFlags(env, cmd)
+	f.StringVar(&state, "state", "", "only this state: live, expired or revoked")
 	addLimitFlag(f, &limit, 0)
-	completeFlag(cmd, "owner", env.completeAccounts(""))
 	completeFlag(cmd, "state", cobra.FixedCompletions([]string{"live", "expired", "revoked"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

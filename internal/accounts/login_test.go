@@ -365,9 +365,9 @@ func TestNameThatGoesToSomebodyElse(t *testing.T) {
 	if passes(c, made) {
 		t.Error("a token of the old ann still counts")
 	}
-	list, err := c.Tokens.List(bg, after, store.TokenQuery{AccountID: after.AccountID, Limit: 10})
-	if err != nil || len(list) != 0 {
-		t.Errorf("the new ann has %d tokens, %v, want 0", len(list), err)
+	page, err := c.Tokens.List(bg, after, tokens.Query{TokenQuery: store.TokenQuery{AccountID: after.AccountID, Limit: 10}})
+	if err != nil || len(page.Tokens) != 0 {
+		t.Errorf("the new ann has %d tokens, %v, want 0", len(page.Tokens), err)
 	}
 	old := account(t, c, before.AccountID)
 	if old.Name == "ann" || !old.Disabled || old.Epoch == 0 {

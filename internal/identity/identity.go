@@ -68,6 +68,31 @@ func (id *Identity) Allows(q scope.Request) bool {
 	return id != nil && id.Grants.Allows(q) && (id.TokenScope == nil || id.TokenScope.Allows(q))
 }
 
+// Decision is what makes [Identity.Allows] say yes or no.
+type Decision struct {
+	Granted bool       // the owner's grants allow it
+	Grant   scope.Rule // by this rule
+
+	Within bool       // the token's own scope allows it, or there is none
+	Own    scope.Rule // by this rule, if there is a scope
+}
+
+// Decide judges as [Identity.Allows] does and tells by which rules.
+func (id *Identity) Decide(q scope.Request) Decision {
+	if id == nil {
+		return Decision{}
+	}
+	d := Decision{Within: true}
+	d.Grant, d.Granted = id.Grants.Find(q)
+	if id.TokenScope != nil {
+		d.Own, d.Within = id.TokenScope.Find(q)
+	}
+	return d
+}
+
+// Allowed reports what [Identity.Allows] does.
+func (d Decision) Allowed() bool { return d.Granted && d.Within }
+
 // May reports whether the identity may do action on a part of Latchkey's own
 // API.
 func (id *Identity) May(resource, action string) bool {

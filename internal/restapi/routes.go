@@ -64,7 +64,8 @@ func (n Right) check(caller *identity.Identity, id string) error {
 var (
 	pageQuery  = []string{"limit", "cursor"}
 	ofTokens   = []string{tokens.OwnTokens, tokens.AllTokens}
-	tokenQuery = append([]string{"owner", "class", "state", "name", "prefix", "label", "unused_since"}, pageQuery...)
+	tokenQuery = append([]string{"owner", "class", "state", "name", "prefix", "label", "group",
+		"created_since", "created_before", "unused_since", "never_used", "last_addr", "scope"}, pageQuery...)
 	auditQuery = append([]string{"action", "outcome", "actor", "token", "target", "request_id", "correlation_id", "since", "until"}, pageQuery...)
 )
 
@@ -73,6 +74,7 @@ func Routes() []Route {
 	return []Route{
 		{"POST", "/tokens", write(ofTokens...), nil, (*call).createToken},
 		{"GET", "/tokens", read(ofTokens...), tokenQuery, (*call).listTokens},
+		{"POST", "/tokens/revoke", remove(ofTokens...), nil, (*call).revokeMatching},
 		{"GET", "/tokens/{id}", read(ofTokens...), nil, (*call).showToken},
 		{"PATCH", "/tokens/{id}", write(ofTokens...), nil, (*call).updateToken},
 		{"DELETE", "/tokens/{id}", orItself(remove(ofTokens...)), nil, (*call).revokeToken},

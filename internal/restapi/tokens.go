@@ -2,12 +2,12 @@ package restapi
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/fault"
+	"github.com/latchkey-auth/latchkey/internal/scope"
 	"github.com/latchkey-auth/latchkey/internal/store"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 )
@@ -48,13 +48,17 @@ func (c *call) createToken() (answer, error) {
 
 // accountOf returns the id of the account that somebody means. Who may not
 // read accounts learns of none but their own.
-func (c *call) accountOf(ref string) (string, error) {
+func (c *call) accountOf(ref string) (string, error) { return c.accountFor(ref, verbOf(c.r.Method)) }
+
+// accountFor is accountOf for a call that needs this verb over the account's
+// tokens.
+func (c *call) accountFor(ref, verb string) (string, error) {
 	if ref == c.caller.Name || ref == "id:"+c.caller.AccountID || ref == c.caller.Source+":"+c.caller.Name {
 		return c.caller.AccountID, nil
 	}
 	if !c.caller.May(tokens.AllTokens, "read") && !c.caller.May(tokens.AllTokens, "write") &&
 		!c.caller.May(tokens.AllTokens, "delete") && !c.caller.May("accounts", "read") {
-		return "", fault.Needs("latchkey:" + tokens.AllTokens + ":" + verbOf(c.r.Method))
+		return "", fault.Needs("latchkey:" + tokens.AllTokens + ":" + verb)
 	}
 	a, err := c.Accounts.Resolve(c.ctx, ref)
 	return a.ID, err
@@ -79,59 +83,37 @@ func (c *call) newToken(issued tokens.Issued, as func(any) (answer, error)) (ans
 }
 
 func (c *call) listTokens() (answer, error) {
-	q, err := c.tokenQuery()
+	filter, err := c.filterOfQuery()
 	if err != nil {
 		return answer{}, err
 	}
+	q, err := c.tokenQuery(filter, scope.Read)
+	if err != nil {
+		return answer{}, err
+	}
+	state, err := c.query.oneOf("state", "live", "expired", "revoked")
+	if err != nil {
+		return answer{}, err
+	}
+	q.State = store.TokenState(state)
+	if q.Limit, err = c.query.limit(); err != nil {
+		return answer{}, err
+	}
+	after, err := c.after()
+	if err != nil {
+		return answer{}, err
+	}
+	q.After = after.position()
 	list, err := c.Tokens.List(c.ctx, c.caller, q)
 	if err != nil {
 		return answer{}, err
 	}
-	shown, err := c.tokens(list...)
+	shown, err := c.tokens(list.Tokens...)
 	if err != nil {
 		return answer{}, err
 	}
-	page := api.Page[api.Token]{Items: shown}
-	if n := len(list); n > 0 {
-		page.Next = c.next(n == q.Limit, place{At: list[n-1].CreatedAt, ID: list[n-1].ID})
-	}
-	return ok(page)
-}
-
-func (c *call) tokenQuery() (store.TokenQuery, error) {
-	q := store.TokenQuery{
-		AccountID: c.caller.AccountID, Class: c.query["class"],
-		NamePrefix: c.query["name"], Prefix: c.query["prefix"],
-	}
-	if label, given := c.query["label"]; given {
-		q.Label[0], q.Label[1], _ = strings.Cut(label, "=")
-		if q.Label[0] == "" {
-			return q, fault.Invalidf("label", "must be a key, or a key, \"=\" and a value")
-		}
-	}
-	state, err := c.query.oneOf("state", "live", "expired", "revoked")
-	if err != nil {
-		return q, err
-	}
-	q.State = store.TokenState(state)
-	if q.UnusedSince, err = c.query.time("unused_since"); err != nil {
-		return q, err
-	}
-	switch owner := c.query["owner"]; owner {
-	case "":
-	case "*":
-		q.AccountID = ""
-	default:
-		if q.AccountID, err = c.accountOf(owner); err != nil {
-			return q, err
-		}
-	}
-	if q.Limit, err = c.query.limit(); err != nil {
-		return q, err
-	}
-	after, err := c.after()
-	q.After = after.position()
-	return q, err
+	more := list.Next != store.Position{}
+	return ok(api.Page[api.Token]{Items: shown, Next: c.next(more, place{At: list.Next.At, ID: list.Next.ID})})
 }
 
 func (c *call) showToken() (answer, error) {
@@ -222,7 +204,7 @@ func (c *call) revokeAll() (answer, error) {
 	if err := c.readOptional(&in); err != nil {
 		return answer{}, err
 	}
-	id, err := c.accountOf(c.r.PathValue("name"))
+	id, err := c.accountFor(c.r.PathValue("name"), scope.Delete)
 	if err != nil {
 		return answer{}, err
 	}
@@ -308,20 +290,29 @@ func seconds(field string, n *int64) (*time.Duration, error) {
 func parseCIDRs(texts []string) ([]netip.Prefix, error) {
 	var list []netip.Prefix
 	for _, text := range texts {
-		p, err := netip.ParsePrefix(text)
-		if addr, addrErr := netip.ParseAddr(text); addrErr == nil && addr.Zone() == "" {
-			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
+		p, err := parseNetwork("cidrs", text)
 		if err != nil {
-			return nil, fault.Invalidf("cidrs", "holds %q, which is not a network like 192.0.2.0/24 or an address", audit.Clip(text))
+			return nil, err
 		}
-		if p.Addr().Is4In6() {
-			if p.Bits() < 96 {
-				return nil, fault.Invalidf("cidrs", "holds %q, which mixes IPv4 and IPv6", audit.Clip(text))
-			}
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
-		list = append(list, p.Masked())
+		list = append(list, p)
 	}
 	return list, nil
+}
+
+// parseNetwork reads a network or a single address.
+func parseNetwork(field, text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if addr, addrErr := netip.ParseAddr(text); addrErr == nil && addr.Zone() == "" {
+		p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	if err != nil {
+		return p, fault.Invalidf(field, "holds %q, which is not a network like 192.0.2.0/24 or an address", audit.Clip(text))
+	}
+	if p.Addr().Is4In6() {
+		if p.Bits() < 96 {
+			return p, fault.Invalidf(field, "holds %q, which mixes IPv4 and IPv6", audit.Clip(text))
+		}
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), nil
 }

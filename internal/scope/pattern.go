@@ -56,3 +56,22 @@ func (p pattern) match(name string) bool {
 // of o can be any text, so it must fall under a star of p: match the flattened
 // o, whose stars are a character that none of p's literals has.
 func (p pattern) covers(o pattern) bool { return p.match(o.flat) }
+
+// overlaps reports whether some name is matched by both patterns. Of two with
+// stars the literals between can always stand side by side, so it is the
+// beginnings and the ends that must fit.
+func (p pattern) overlaps(o pattern) bool {
+	n, m := len(p.literals), len(o.literals)
+	switch {
+	case n == 0 || m == 0:
+		return false
+	case n == 1:
+		return o.match(p.literals[0])
+	case m == 1:
+		return p.match(o.literals[0])
+	}
+	head, other := p.literals[0], o.literals[0]
+	tail, end := p.literals[n-1], o.literals[m-1]
+	return (strings.HasPrefix(head, other) || strings.HasPrefix(other, head)) &&
+		(strings.HasSuffix(tail, end) || strings.HasSuffix(end, tail))
+}

@@ -63,13 +63,25 @@ func (s Set) Strings() []string {
 func (s Set) String() string { return strings.Join(s.Strings(), " ") }
 
 // Allows reports whether a rule of the set allows the request.
-func (s Set) Allows(q Request) bool {
+func (s Set) Allows(q Request) bool { return s.first(q) >= 0 }
+
+// Find returns the rule that makes [Set.Allows] say yes: the first of those
+// that allow the request.
+func (s Set) Find(q Request) (Rule, bool) {
+	if i := s.first(q); i >= 0 {
+		return s[i], true
+	}
+	return Rule{}, false
+}
+
+// first returns the index of the first rule that allows the request, or -1.
+func (s Set) first(q Request) int {
 	for i := range s {
 		if s[i].Allows(q) {
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // Covers reports whether the set surely allows everything that o allows: for
@@ -78,12 +90,50 @@ func (s Set) Allows(q Request) bool {
 func (s Set) Covers(o Set) bool {
 	for _, r := range o {
 		for _, action := range r.actions {
-			if !slices.ContainsFunc(s, func(c Rule) bool { return c.covers(r, action) }) {
+			if s.coverer(r, action) < 0 {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// coverer returns the index of the first rule that covers one of r's actions,
+// or -1.
+func (s Set) coverer(r Rule, action string) int {
+	return slices.IndexFunc(s, func(c Rule) bool { return c.covers(r, action) })
+}
+
+// FindCover returns the rules that make [Set.Covers] say yes of r, each once,
+// or else what is missing: r with those of its actions that no rule covers.
+func (s Set) FindCover(r Rule) (by Set, missing Rule, ok bool) {
+	missing = r
+	missing.actions = nil
+	used := map[int]bool{}
+	for _, action := range r.actions {
+		i := s.coverer(r, action)
+		if i < 0 {
+			missing.actions = append(missing.actions, action)
+		} else if !used[i] {
+			used[i] = true
+			by = append(by, s[i])
+		}
+	}
+	return by, missing, len(missing.actions) == 0
+}
+
+// Touches reports whether there may be a request that both the set and r
+// allow. It never says no wrongly; it says yes where only names would do that
+// are not clean paths.
+func (s Set) Touches(r Rule) bool {
+	return slices.ContainsFunc(s, func(o Rule) bool { return o.touches(r) })
+}
+
+func (r Rule) touches(o Rule) bool {
+	if r.typ == "" || o.typ == "" || r.typ != o.typ && r.typ != anything && o.typ != anything {
+		return false
+	}
+	return len(commonActions(r.actions, o.actions)) > 0 && (r.everywhere() || o.everywhere() || r.name.overlaps(o.name))
 }
 
 // Intersect returns rules for what both sets allow. Where two patterns only

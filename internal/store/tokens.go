@@ -120,6 +120,11 @@ type TokenQuery struct {
 	Prefix      string    // by the start of the shown prefix
 	Label       [2]string // key and value; an empty value matches any
 	UnusedSince time.Time // never used, or last used before this
+	NeverUsed   bool
+
+	Group         string    // by a group that the owner is in; every owner is in [GroupEveryone]
+	CreatedSince  time.Time // not before
+	CreatedBefore time.Time
 
 	Now   time.Time // what State is judged against
 	After Position  // only what comes after this position in the list
@@ -164,4 +169,8 @@ type TokenWriter interface {
 	// RevokeTokens revokes all unrevoked tokens of an account and returns how
 	// many there were that had not expired before at.
 	RevokeTokens(accountID string, at time.Time, by, reason string) (int, error)
+
+	// RevokeEach revokes those of the tokens with these ids that are not
+	// revoked, and returns their ids, in no order. Ids of no token are ignored.
+	RevokeEach(ids []string, at time.Time, by, reason string) ([]string, error)
 }

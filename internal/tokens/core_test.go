@@ -106,3 +106,9 @@ type req = scope.Request
 func tokenDiff(want, got store.Token) string {
 	return cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }))
 }
+
+// listed lists tokens that a store can select.
+func listed(c *coretest.Core, who *identity.Identity, q store.TokenQuery) ([]store.Token, error) {
+	page, err := c.Tokens.List(bg, who, tokens.Query{TokenQuery: q})
+	return page.Tokens, err
+}

@@ -48,7 +48,7 @@ func TestIssueKeepsNoSecret(t *testing.T) {
 	c := newCore(t)
 	user := c.User(t, "ann")
 	made := issue(t, c, user, tokens.Request{})
-	list, err := c.Tokens.List(bg, c.Admin, store.TokenQuery{Limit: 10})
+	list, err := listed(c, c.Admin, store.TokenQuery{Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestIssueRefuses(t *testing.T) {
 			t.Errorf("Issue() with %s = %v, want a fault of the kind %q about %q", tt.name, err, tt.want, tt.field)
 		}
 	}
-	list, err := c.Tokens.List(bg, c.Admin, store.TokenQuery{Limit: 10})
+	list, err := listed(c, c.Admin, store.TokenQuery{Limit: 10})
 	if err != nil || len(list) != 0 {
 		t.Errorf("after refusals there are %d tokens, %v, want 0", len(list), err)
 	}
@@ -277,7 +277,7 @@ func TestIssueWithoutAStore(t *testing.T) {
 		wantFault(t, fmt.Sprint("Issue() while ", methods, " fails"), err, fault.Unavailable)
 		c.Store.Heal()
 	}
-	if list, err := c.Tokens.List(bg, user, store.TokenQuery{AccountID: user.AccountID, Limit: 10}); err != nil || len(list) != 0 {
+	if list, err := listed(c, user, store.TokenQuery{AccountID: user.AccountID, Limit: 10}); err != nil || len(list) != 0 {
 		t.Errorf("there are %d tokens, %v, want 0", len(list), err)
 	}
 }

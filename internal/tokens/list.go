@@ -40,23 +40,6 @@ func (s *Service) Own(ctx context.Context, caller *identity.Identity) (store.Tok
 	return s.withLatestUse(t), nil
 }
 
-// List returns tokens, newest first. An empty account in the query means
-// everybody's and needs the right to read them all.
-func (s *Service) List(ctx context.Context, caller *identity.Identity, q store.TokenQuery) ([]store.Token, error) {
-	if err := need(caller, q.AccountID, scope.Read); err != nil {
-		return nil, s.refused(ctx, caller, "token.list", q.AccountID, err)
-	}
-	q.Now = s.now()
-	list, err := s.store.Tokens(ctx, q)
-	if err != nil {
-		return nil, fault.FromStore(err)
-	}
-	for i := range list {
-		list[i] = s.withLatestUse(list[i])
-	}
-	return list, nil
-}
-
 // withLatestUse adds a use that this node has seen and not written yet.
 func (s *Service) withLatestUse(t store.Token) store.Token {
 	if use, ok := s.uses.latest(t.ID); ok && use.At.After(t.LastUse.At) {

@@ -28,7 +28,7 @@ func TestLastUse(t *testing.T) {
 	}
 	want := func(when, agent string, at time.Time) {
 		t.Helper()
-		list, err := c.Tokens.List(bg, user, store.TokenQuery{AccountID: user.AccountID, Limit: 10})
+		list, err := listed(c, user, store.TokenQuery{AccountID: user.AccountID, Limit: 10})
 		if err != nil || len(list) != 1 {
 			t.Fatalf("List() = %v, %v, want one token", list, err)
 		}
@@ -187,7 +187,7 @@ func TestNobodyReachesOthersTokens(t *testing.T) {
 					t.Errorf("%s() of %s's token by %s = %v, want what is said of one that does not exist", call, owner.Name, who.Name, err)
 				}
 			}
-			if _, err := c.Tokens.List(bg, who, store.TokenQuery{AccountID: owner.AccountID, Limit: 10}); !fault.Is(err, fault.Forbidden) {
+			if _, err := listed(c, who, store.TokenQuery{AccountID: owner.AccountID, Limit: 10}); !fault.Is(err, fault.Forbidden) {
 				t.Errorf("List() of %s's tokens by %s = %v, want a fault of the kind forbidden", owner.Name, who.Name, err)
 			}
 		}
@@ -198,9 +198,9 @@ func TestNobodyReachesOthersTokens(t *testing.T) {
 			t.Errorf("%s's own token is %+v, %v", owner.Name, got, err)
 		}
 	}
-	_, err := c.Tokens.List(bg, ann, store.TokenQuery{Limit: 10})
+	_, err := listed(c, ann, store.TokenQuery{Limit: 10})
 	wantFault(t, "List() of everybody's", err, fault.Forbidden)
-	list, err := c.Tokens.List(bg, c.Admin, store.TokenQuery{Limit: 100})
+	list, err := listed(c, c.Admin, store.TokenQuery{Limit: 100})
 	if err != nil || len(list) != len(owners) {
 		t.Errorf("List() of everybody's by the administrator = %d, %v, want %d", len(list), err, len(owners))
 	}
@@ -255,7 +255,7 @@ func TestSweep(t *testing.T) {
 	}
 	kept := issue(t, c, user, tokens.Request{ExpiresIn: of(10 * tokens.Day)})
 	count := func() int {
-		list, err := c.Tokens.List(bg, user, store.TokenQuery{AccountID: user.AccountID, Limit: 100})
+		list, err := listed(c, user, store.TokenQuery{AccountID: user.AccountID, Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}

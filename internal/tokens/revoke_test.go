@@ -230,7 +230,7 @@ func TestRevokedCredentialLeavesNothingBehind(t *testing.T) {
 			if err := tt.ask(c, token, sibling); err == nil {
 				t.Error("it was done, want a refusal")
 			}
-			list, err := c.Tokens.List(bg, user, store.TokenQuery{AccountID: user.AccountID, State: store.TokenLive, Limit: 10})
+			list, err := listed(c, user, store.TokenQuery{AccountID: user.AccountID, State: store.TokenLive, Limit: 10})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -83,7 +83,7 @@ func TestStandingInParallel(t *testing.T) {
 			})
 		}
 		logins.Wait()
-		live, err := c.Tokens.List(bg, ann, store.TokenQuery{AccountID: ann.AccountID, State: store.TokenLive, Limit: 100})
+		live, err := listed(c, ann, store.TokenQuery{AccountID: ann.AccountID, State: store.TokenLive, Limit: 100})
 		if err != nil || len(secrets) != 1 || len(live) != 1 {
 			t.Errorf("32 logins at once got %d secrets, %d tokens are live, %v, want 1 of each", len(secrets), len(live), err)
 		}

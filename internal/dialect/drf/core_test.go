@@ -113,11 +113,11 @@ func (c *core) revoke(t *testing.T, name string) int {
 
 func (c *core) list(t *testing.T, name string) []store.Token {
 	t.Helper()
-	list, err := c.tokens.List(t.Context(), c.admin, store.TokenQuery{AccountID: c.account(t, name).ID, Limit: 10})
+	page, err := c.tokens.List(t.Context(), c.admin, tokens.Query{TokenQuery: store.TokenQuery{AccountID: c.account(t, name).ID, Limit: 10}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return list
+	return page.Tokens
 }
 
 func (c *core) events(t *testing.T, action string) []store.Event {

@@ -187,6 +187,18 @@ func tokenQuery(q store.TokenQuery) (string, []any, bool) {
 	if !q.UnusedSince.IsZero() {
 		w.and(`(u.at IS NULL OR u.at < ` + w.arg(q.UnusedSince) + `::timestamptz)`)
 	}
+	if q.NeverUsed {
+		w.and(`u.at IS NULL`)
+	}
+	if q.Group != "" && q.Group != store.GroupEveryone {
+		w.and(`EXISTS (SELECT 1 FROM group_members m WHERE m.account_id = t.account_id AND m.group_name = ` + w.text(q.Group) + `::text)`)
+	}
+	if !q.CreatedSince.IsZero() {
+		w.and(`t.created_at >= ` + w.arg(q.CreatedSince) + `::timestamptz`)
+	}
+	if !q.CreatedBefore.IsZero() {
+		w.and(`t.created_at < ` + w.arg(q.CreatedBefore) + `::timestamptz`)
+	}
 	if q.After != (store.Position{}) {
 		w.and(`(t.created_at, t.id) < (` + w.arg(q.After.At) + `::timestamptz, ` + w.text(q.After.ID) + `::text)`)
 	}

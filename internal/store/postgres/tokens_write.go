@@ -238,3 +238,25 @@ func (t *tx) RevokeTokens(accountID string, at time.Time, by, reason string) (in
 		[]any{accountID, at, by, reason}, &n)
 	return n, err
 }
+
+// RevokeEach implements [store.TokenWriter]. The rows are locked in the order
+// of their ids, so that two calls do not wait for each other.
+func (t *tx) RevokeEach(ids []string, at time.Time, by, reason string) ([]string, error) {
+	if !store.Storable(by, reason) {
+		return nil, fmt.Errorf("revoke %d tokens: %w", len(ids), store.ErrInvalid)
+	}
+	known := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if store.Storable(id) {
+			known = append(known, id)
+		}
+	}
+	var revoked []string
+	err := t.get("revoke tokens", `WITH these AS (
+			SELECT id FROM tokens WHERE id = ANY($1::text[]) AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE),
+		revoked AS (
+			UPDATE tokens t SET revoked_at = $2::timestamptz, revoked_by = $3, revoke_reason = $4
+			FROM these WHERE t.id = these.id RETURNING t.id)
+		SELECT coalesce(array_agg(id), '{}') FROM revoked`, []any{known, at, by, reason}, &revoked)
+	return revoked, err
+}

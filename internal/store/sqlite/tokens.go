@@ -156,6 +156,18 @@ func tokenQuery(q store.TokenQuery) (string, []any) {
 	if !q.UnusedSince.IsZero() {
 		w.and(`(u.at IS NULL OR u.at < ?)`, q.UnusedSince.UnixMicro())
 	}
+	if q.NeverUsed {
+		w.and(`u.at IS NULL`)
+	}
+	if q.Group != "" && q.Group != store.GroupEveryone {
+		w.and(`EXISTS (SELECT 1 FROM group_members m WHERE m.account_id = t.account_id AND m.group_name = ?)`, q.Group)
+	}
+	if !q.CreatedSince.IsZero() {
+		w.and(`t.created_at >= ?`, q.CreatedSince.UnixMicro())
+	}
+	if !q.CreatedBefore.IsZero() {
+		w.and(`t.created_at < ?`, q.CreatedBefore.UnixMicro())
+	}
 	if q.After != (store.Position{}) {
 		w.and(`(t.created_at, t.id) < (?, ?)`, q.After.At.UnixMicro(), q.After.ID)
 	}

@@ -178,3 +178,22 @@ func (t *tx) RevokeTokens(accountID string, at time.Time, by, reason string) (in
 		WHERE account_id = ? AND revoked_at IS NULL`, maybe(at), by, reason, accountID)
 	return n, err
 }
+
+// RevokeEach implements [store.TokenWriter].
+func (t *tx) RevokeEach(ids []string, at time.Time, by, reason string) ([]string, error) {
+	if !store.Storable(by, reason) {
+		return nil, fmt.Errorf("revoke %d tokens: %w", len(ids), store.ErrInvalid)
+	}
+	var revoked []string
+	for _, id := range ids {
+		n, err := t.exec("revoke a token", `UPDATE tokens SET revoked_at = ?, revoked_by = ?, revoke_reason = ?
+			WHERE id = ? AND revoked_at IS NULL`, maybe(at), by, reason, id)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			revoked = append(revoked, id)
+		}
+	}
+	return revoked, nil
+}

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Tokens", tokenTests},
 		{"Secrets", secretTests},
 		{"TokenLists", tokenListTests},
+		{"Revoke", revokeEachTests},
 		{"Accounts", accountTests},
 		{"Groups", groupTests},
 		{"Changes", changeTests},

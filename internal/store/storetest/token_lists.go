@@ -32,6 +32,7 @@ func (f fixture) listTokens(q store.TokenQuery) []string {
 
 func tokenFilters(f fixture) {
 	f.accounts("a", "b")
+	f.update(func(tx store.Tx) error { return tx.InsertGroup(store.Group{Name: "team", CreatedAt: start}) })
 	t1, t2, t3, t4 := newToken("t1", "a"), newToken("t2", "a"), newToken("t3", "b"), newToken("t4", "b")
 	t1.Name, t1.Prefix, t1.Class = "deploy-1", "lkp_aaa", "robot"
 	t2.Name, t2.Prefix = "deploy_2", "lkp_aab"
@@ -42,7 +43,14 @@ func tokenFilters(f fixture) {
 	t3.Labels = map[string]string{"environment": "prod"}
 	t1.LastUse = store.Use{At: minute(10)}
 	t2.LastUse = store.Use{At: minute(20)}
+	for i, t := range []*store.Token{&t1, &t2, &t3, &t4} {
+		t.CreatedAt = minute(i + 1)
+	}
 	f.tokens(t1, t2, t3, t4)
+	f.update(func(tx store.Tx) error {
+		_, err := tx.AddMember("team", "b")
+		return err
+	})
 
 	for name, tt := range map[string]struct {
 		q    store.TokenQuery
@@ -68,6 +76,15 @@ func tokenFilters(f fixture) {
 		"odd label":         {store.TokenQuery{Label: [2]string{"\x00", "\xff"}}, nil},
 		"unused":            {store.TokenQuery{UnusedSince: minute(11)}, []string{"t4", "t3", "t1"}},
 		"two":               {store.TokenQuery{AccountID: "a", UnusedSince: minute(11)}, []string{"t1"}},
+		"never used":        {store.TokenQuery{NeverUsed: true}, []string{"t4", "t3"}},
+		"group":             {store.TokenQuery{Group: "team"}, []string{"t4", "t3"}},
+		"everyone":          {store.TokenQuery{Group: store.GroupEveryone, AccountID: "a"}, []string{"t2", "t1"}},
+		"no such group":     {store.TokenQuery{Group: "none"}, nil},
+		"odd group":         {store.TokenQuery{Group: "\x00"}, nil},
+		"created since":     {store.TokenQuery{CreatedSince: minute(3)}, []string{"t4", "t3"}},
+		"created before":    {store.TokenQuery{CreatedBefore: minute(3)}, []string{"t2", "t1"}},
+		"created between":   {store.TokenQuery{CreatedSince: minute(2), CreatedBefore: minute(3)}, []string{"t2"}},
+		"all at once":       {store.TokenQuery{AccountID: "b", Group: "team", NeverUsed: true, CreatedSince: minute(4), State: store.TokenLive, Now: minute(0)}, []string{"t4"}},
 		"limit":             {store.TokenQuery{Limit: 2}, []string{"t4", "t3"}},
 	} {
 		same(f, fmt.Sprintf("Tokens by %s", name), f.listTokens(tt.q), tt.want)

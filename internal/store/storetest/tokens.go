@@ -198,7 +198,11 @@ func tokenInvalid(f fixture) {
 		return tx.InsertToken(newToken("t", "a"), store.Secret{TokenID: "t"})
 	})
 	f.fails("RevokeTokens with bad text", store.ErrInvalid, func(tx store.Tx) error {
-		_, err := tx.RevokeTokens("a", start, "\xff", "")
+		_, err := tx.RevokeEach([]string{"t1"}, start, "", "\xff")
+		if !errors.Is(err, store.ErrInvalid) {
+			f.Errorf("RevokeEach with bad text = %v, want %v", err, store.ErrInvalid)
+		}
+		_, err = tx.RevokeTokens("a", start, "\xff", "")
 		return err
 	})
 	if _, err := f.Tokens(f.ctx, store.TokenQuery{}); !errors.Is(err, store.ErrInvalid) {
