@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
@@ -66,6 +67,7 @@ type Service struct {
 	log       *slog.Logger
 	sources   []source.Source
 	now       func() time.Time
+	logins    [4]atomic.Int64 // by outcome
 }
 
 // New returns a service.

@@ -37,6 +37,7 @@ func (s *Service) Login(ctx context.Context, username string, text secret.Text) 
 	} else {
 		e.Detail = map[string]string{"source": id.Source}
 	}
+	s.countLogin(err)
 	s.audit.Record(e)
 	return id, err
 }

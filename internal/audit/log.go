@@ -44,6 +44,7 @@ type Log struct {
 	tallies  map[TallyKey]*store.Event
 	down     bool // the last write failed; the next one waits for its time
 	full     chan struct{}
+	stats    Stats // without Waiting
 
 	flushing sync.Mutex
 }
@@ -59,6 +60,7 @@ func NewLog(keep Store, log *slog.Logger) *Log {
 func (l *Log) Record(e store.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.stats.Recorded++
 	l.take(e)
 	if len(l.waiting) >= batchSize && !l.down {
 		select {
@@ -77,6 +79,7 @@ func (l *Log) take(e store.Event) {
 			key = gatherKey{action: e.Action, outcome: e.Outcome, reason: e.Reason}
 		}
 		if i, ok := l.gathered[key]; ok {
+			l.stats.Gathered++
 			l.waiting[i].Count += e.Count
 			return
 		}
@@ -116,6 +119,7 @@ type TallyKey struct {
 func (l *Log) Tally(key TallyKey, event func() store.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.stats.Tallied++
 	if len(l.tallies) >= mostTallies {
 		key.Addr = netip.Addr{}
 	}
@@ -183,6 +187,7 @@ func (l *Log) Flush(ctx context.Context) {
 			return
 		}
 		batch = batch[n:]
+		l.wrote(n)
 	}
 	l.mu.Lock()
 	l.down = false
@@ -194,6 +199,7 @@ func (l *Log) Flush(ctx context.Context) {
 func (l *Log) putBack(batch []store.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.stats.Failures++
 	newer := l.waiting
 	l.waiting, l.gathered, l.down = nil, map[gatherKey]int{}, true
 	for _, events := range [][]store.Event{batch, newer} {

@@ -40,6 +40,8 @@ type exchange struct {
 	body  *requestBody
 	watch *watch
 
+	passed func(status int) // tells the observer what came of it; nil: done, or nobody is told
+
 	// For the audit log.
 	status  int
 	outcome string
@@ -74,6 +76,7 @@ func (x *exchange) forward(w http.ResponseWriter) {
 	defer cancel(nil)
 	x.watch = &watch{limit: x.route.upstream.patience, cancel: cancel, client: http.NewResponseController(w)}
 	defer x.watch.rest()
+	defer x.answered(0)
 	proxy := httputil.ReverseProxy{
 		Rewrite: x.rewrite, ModifyResponse: x.receive, ErrorHandler: x.fail,
 		Transport: x.route.upstream.transport, BufferPool: x.g.buffers,
@@ -110,6 +113,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 		x.body = newRequestBody(out.Body, x.watch, x.in.Trailer, x.passedTrailer)
 		out.Body, out.Trailer = x.body, x.body.passed
 	}
+	x.passes(out.Header)
 }
 
 // passedTrailer reports whether a trailer field is passed on: what would mean
@@ -127,6 +131,7 @@ func (x *exchange) passedTrailer(name string) bool {
 
 // receive looks at the upstream's answer before it is sent on.
 func (x *exchange) receive(res *http.Response) error {
+	x.answered(res.StatusCode)
 	delete(res.Header, web.RequestIDHeader)
 	delete(res.Header, "Latchkey-Stale")
 	if x.correlationID != nil {
@@ -164,6 +169,7 @@ func (x *exchange) challenge(res *http.Response) {
 
 // fail answers when there is nothing to send on.
 func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
+	x.answered(0)
 	r := x.failure(err)
 	x.status, x.outcome = r.status, audit.Failed
 	if r.code == codeUpstream || r.code == codeUpstreamTimeout {

@@ -43,6 +43,8 @@ type Options struct {
 	// are none, and a route with [Required] takes no such request.
 	Anonymous func(ctx context.Context) (scope.Set, error)
 
+	Observer Observer // is told of what is passed on; nil: nobody is
+
 	Peers   web.Peers // proxies in front whose X-Forwarded headers are passed on
 	Cookies []string  // names of Latchkey's own cookies, which no upstream gets to see
 	Realm   string    // of challenges; "Latchkey" if empty
@@ -56,6 +58,7 @@ type Gateway struct {
 	table     *table
 	check     Checker
 	anonymous func(ctx context.Context) (scope.Set, error)
+	observer  Observer
 	peers     web.Peers
 	cookies   map[string]bool
 	protected map[string]bool // identity headers of all routes, as [foldName] has them
@@ -75,7 +78,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		check: o.Check, anonymous: o.Anonymous, peers: o.Peers, challenge: challenge,
+		check: o.Check, anonymous: o.Anonymous, observer: o.Observer, peers: o.Peers, challenge: challenge,
 		cookies: map[string]bool{}, protected: map[string]bool{},
 		audit: o.Audit, log: o.Log, now: o.Now, buffers: newBufferPool(),
 	}

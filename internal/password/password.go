@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // MaxLength is the longest password, in bytes, that is hashed or can match.
@@ -176,6 +177,18 @@ func (p *Pool) Kind(encoded string) (string, error) {
 
 // Load tells how many hashes run and how many callers wait at this moment.
 func (p *Pool) Load() (running, waiting int) { return p.queue.load() }
+
+// Stats is how busy a Pool is, and what it has done since it was made.
+type Stats struct {
+	Running, Waiting int           // now
+	Entered          int64         // hashes that were begun
+	Refused          int64         // callers that were told [ErrBusy]
+	GaveUp           int64         // callers whose context ended while they waited
+	Waited           time.Duration // how long those that did not get in at once waited, together
+}
+
+// Stats returns the counts.
+func (p *Pool) Stats() Stats { return p.queue.stats() }
 
 func random(n int) []byte {
 	b := make([]byte, n)

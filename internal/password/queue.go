@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"time"
 )
 
 // queue lets a bounded number of hashes in, by count and by memory, in the
@@ -16,10 +17,14 @@ type queue struct {
 	room    int        // callers that may wait
 	waiting list.List  // of *waiter
 	running int
+
+	entered, refused, gaveUp int64         // since the start
+	waited                   time.Duration // of all that entered or gave up
 }
 
 type waiter struct {
 	memory int64
+	since  time.Time
 	ready  chan struct{} // closed, under mu, when the waiter was let in
 }
 
@@ -30,15 +35,17 @@ func (q *queue) enter(ctx context.Context, memory int64) error {
 	}
 	q.mu.Lock()
 	if q.waiting.Len() == 0 && q.fits(memory) {
+		q.entered++
 		q.take(memory)
 		q.mu.Unlock()
 		return nil
 	}
 	if q.waiting.Len() >= q.room {
+		q.refused++
 		q.mu.Unlock()
 		return ErrBusy
 	}
-	w := &waiter{memory: memory, ready: make(chan struct{})}
+	w := &waiter{memory: memory, since: time.Now(), ready: make(chan struct{})}
 	place := q.waiting.PushBack(w)
 	q.mu.Unlock()
 
@@ -53,6 +60,8 @@ func (q *queue) enter(ctx context.Context, memory int64) error {
 	case <-w.ready: // let in at the same moment: hand the place on
 		q.give(memory)
 	default:
+		q.gaveUp++
+		q.waited += time.Since(w.since)
 		q.waiting.Remove(place)
 	}
 	q.wake() // the one that gave up may have held up smaller ones
@@ -73,6 +82,8 @@ func (q *queue) wake() {
 		if !q.fits(w.memory) {
 			return
 		}
+		q.entered++
+		q.waited += time.Since(w.since)
 		q.take(w.memory)
 		q.waiting.Remove(first)
 		close(w.ready)
@@ -101,4 +112,13 @@ func (q *queue) load() (running, waiting int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.running, q.waiting.Len()
+}
+
+func (q *queue) stats() Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return Stats{
+		Running: q.running, Waiting: q.waiting.Len(),
+		Entered: q.entered, Refused: q.refused, GaveUp: q.gaveUp, Waited: q.waited,
+	}
 }

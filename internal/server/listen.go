@@ -58,7 +58,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, o HTTPOptions) error
 	}()
 
 	srv := &http.Server{
-		Handler:           s.handler,
+		Handler:           s,
+		ConnState:         s.countConnection,
 		ReadHeaderTimeout: orDefault(o.ReadHeaderTimeout, 10*time.Second),
 		IdleTimeout:       orDefault(o.IdleTimeout, 2*time.Minute),
 		MaxHeaderBytes:    orDefault(o.MaxHeaderBytes, 64<<10),

@@ -18,12 +18,14 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/credential"
 	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/metrics"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/restapi"
 	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/serverkey"
 	"github.com/latchkey-auth/latchkey/internal/source"
 	"github.com/latchkey-auth/latchkey/internal/store"
+	"github.com/latchkey-auth/latchkey/internal/store/watched"
 	"github.com/latchkey-auth/latchkey/internal/throttle"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 	"github.com/latchkey-auth/latchkey/internal/web"
@@ -50,11 +52,17 @@ type Options struct {
 	// begin anew.
 	ThrottleFile string
 
+	// CertificateEnds returns when the listener's certificate ends, for
+	// metrics; nil: it has none.
+	CertificateEnds func() time.Time
+
 	Peers web.Peers // proxies whose X-Forwarded-For counts
 	Realm string    // named in challenges; default "latchkey"
 
 	Routes []gateway.Route // what the gateway stands in front of; none: no gateway
 	DRF    *drf.Options    // nil: that dialect is off
+
+	Metrics *metrics.Metrics // where to count; nil: counters that nobody sees
 }
 
 // TokenOptions are the settings of the core.
@@ -74,7 +82,9 @@ type Server struct {
 	tokens   *tokens.Service
 	accounts *accounts.Service
 	throttle *throttle.Logins
-	handler  http.Handler
+	metrics  *metrics.Metrics
+	serving  atomic.Pointer[serving]
+	reload   reloading
 	closers  []interface{ Close() }
 	nobody   anonymousRules
 	pinged   pinged
@@ -92,13 +102,20 @@ func New(opts Options) (*Server, error) {
 	if opts.Realm == "" {
 		opts.Realm = "latchkey"
 	}
-	s := &Server{opts: opts, log: opts.Log, store: opts.Store, audit: audit.NewLog(opts.Store, opts.Log)}
+	if opts.Metrics == nil {
+		opts.Metrics = metrics.New()
+	}
+	opts.Store = watched.New(opts.Store, storeWatch{opts.Metrics})
+	s := &Server{opts: opts, log: opts.Log, store: opts.Store, metrics: opts.Metrics, audit: audit.NewLog(opts.Store, opts.Log)}
 	if err := s.buildCore(); err != nil {
 		return nil, err
 	}
-	if err := s.buildHandlers(); err != nil {
+	first, err := s.buildHandlers(opts)
+	if err != nil {
 		return nil, err
 	}
+	s.serving.Store(first)
+	s.reload.keep, s.reload.renewed = opts.AuditKeep, make(chan struct{}, 1)
 	return s, nil
 }
 
@@ -135,49 +152,67 @@ func (s *Server) buildCore() error {
 		Store: o.Store, Tokens: s.tokens, Passwords: pool, Throttle: s.throttle,
 		Audit: s.audit, Log: o.Log, Sources: sources, Now: o.Now,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	s.metrics.Follow(metrics.Sources{
+		Tokens: s.tokens.Stats, Audit: s.audit.Stats, Passwords: pool.Stats, Throttle: s.throttle.Stats,
+		Logins: s.accounts.Logins, Ready: s.isReady, Certificate: o.CertificateEnds,
+	})
+	return nil
 }
 
-// buildHandlers makes everything that answers requests.
-func (s *Server) buildHandlers() error {
-	o := s.opts
+// buildHandlers makes everything that answers requests, on the core that is
+// there. It is done anew, with other options, when the configuration is read
+// again; see [Server.Reload].
+func (s *Server) buildHandlers(o Options) (*serving, error) {
 	check := &credential.Checker{Tokens: s.tokens, Passwords: s.accounts}
-	t := &tree{server: s, exact: map[string]http.Handler{}}
-	t.api = restapi.New(restapi.Options{
+	t := &tree{exact: map[string]door{}, none: s.door(metrics.NoDoor, http.HandlerFunc(s.nothing))}
+	t.api = s.door(metrics.API, restapi.New(restapi.Options{
 		Tokens: s.tokens, Accounts: s.accounts, Audit: s.audit, Check: check,
 		Keys: o.Keys, Log: o.Log, Realm: o.Realm, Now: o.Now,
-	})
+	}))
 	verify, err := gateway.NewVerifier(gateway.VerifierOptions{
 		Check: check, Peers: o.Peers, Anonymous: s.anonymous, Audit: s.audit, Log: o.Log, Realm: o.Realm, Now: o.Now,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t.exact[verifyPath] = verify
-	t.exact[alivePath] = http.HandlerFunc(s.alive)
-	t.exact[readyPath] = http.HandlerFunc(s.ready)
+	t.serve(s.door(metrics.Verify, verify), verifyPath)
+	t.serve(s.door(metrics.Health, http.HandlerFunc(s.alive)), alivePath)
+	t.serve(s.door(metrics.Health, http.HandlerFunc(s.ready)), readyPath)
 	if o.DRF != nil {
 		d := drf.New(*o.DRF, s.accounts, s.tokens, o.Log)
-		for _, path := range d.Paths() {
-			t.exact[path] = d
-		}
+		t.serve(s.door(metrics.DRF, d), d.Paths()...)
 	}
+	made := &serving{close: func() {}}
 	if len(o.Routes) > 0 {
 		g, err := gateway.New(gateway.Options{
-			Routes: o.Routes, Check: check, Anonymous: s.anonymous,
+			Routes: o.Routes, Check: check, Anonymous: s.anonymous, Observer: upstreamWatch{s.metrics},
 			Audit: s.audit, Log: o.Log, Peers: o.Peers, Now: o.Now, Realm: o.Realm,
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		t.rest = g
+		t.rest, made.close = s.door(metrics.Gateway, g), g.Close
 	}
-	s.handler = web.Identify(o.Peers, web.Recover(o.Log, s.panicked, web.LogRequests(o.Log, t)))
-	return nil
+	made.handler = web.Identify(o.Peers, web.Recover(o.Log, s.panicked, web.LogRequests(o.Log, t)))
+	return made, nil
 }
 
-// Handler returns the tree of everything that is served.
-func (s *Server) Handler() http.Handler { return s.handler }
+// serving is the tree of handlers that is in force.
+type serving struct {
+	handler http.Handler
+	close   func() // of what it keeps open; requests under way are not touched
+}
+
+// ServeHTTP answers a request by the tree that is in force as it begins.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.serving.Load().handler.ServeHTTP(w, r)
+}
+
+// Handler returns what answers requests.
+func (s *Server) Handler() http.Handler { return s }
 
 // Start makes the database and this server fit each other: it refuses a
 // database that was filled under other secrets, and makes the administrator in
@@ -230,12 +265,13 @@ func (s *Server) Run(ctx context.Context) {
 	wg.Go(func() { s.accounts.Run(ctx) })
 	wg.Go(func() { s.audit.Run(ctx) })
 	wg.Go(func() { s.saveThrottle(ctx) })
-	wg.Go(func() { s.audit.Sweep(ctx, s.opts.AuditKeep) })
+	wg.Go(func() { s.sweepAudit(ctx) })
 	wg.Wait()
 }
 
 // Close releases what the server opened itself, which the store is not.
 func (s *Server) Close() {
+	s.serving.Load().close()
 	for _, c := range s.closers {
 		c.Close()
 	}

@@ -27,24 +27,31 @@ const (
 // tree chooses the handler of a request. It does not use [http.ServeMux],
 // which redirects paths that it would rather have otherwise; a door must not.
 type tree struct {
-	server *Server
-	exact  map[string]http.Handler // by the decoded path
-	api    http.Handler
-	rest   http.Handler // nil: nothing is behind us
+	exact map[string]door // by the decoded path
+	api   door
+	rest  door // without a handler: nothing is behind us
+	none  door // says that there is nothing
 }
 
 // ServeHTTP hands the request on.
 func (t *tree) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
-	switch h := t.exact[path]; {
-	case h != nil:
-		h.ServeHTTP(w, r)
+	switch d, ok := t.exact[path]; {
+	case ok:
+		d.ServeHTTP(w, r)
 	case strings.HasPrefix(path, api.Prefix+"/"):
 		t.api.ServeHTTP(w, r)
-	case t.rest != nil && !ours(path):
+	case t.rest.Handler != nil && !ours(path):
 		t.rest.ServeHTTP(w, r)
 	default:
-		web.WriteProblem(w, t.server.log, fault.NotFoundf("there is nothing at this path"))
+		t.none.ServeHTTP(w, r)
+	}
+}
+
+// serve puts a door at some paths.
+func (t *tree) serve(d door, paths ...string) {
+	for _, path := range paths {
+		t.exact[path] = d
 	}
 }
 
@@ -55,6 +62,11 @@ func ours(path string) bool {
 // panicked answers a request whose handler panicked.
 func (s *Server) panicked(w http.ResponseWriter, _ *http.Request) {
 	web.WriteProblem(w, s.log, fault.Of(nil))
+}
+
+// nothing answers where nothing is served.
+func (s *Server) nothing(w http.ResponseWriter, _ *http.Request) {
+	web.WriteProblem(w, s.log, fault.NotFoundf("there is nothing at this path"))
 }
 
 // alive says that the process answers.

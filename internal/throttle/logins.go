@@ -59,6 +59,8 @@ func (o Options) withDefaults() Options {
 type Logins struct {
 	opts   Options
 	tables atomic.Pointer[tables] // replaced as a whole by Restore
+
+	refusedByAddress, refusedByAccount atomic.Int64
 }
 
 type tables struct {
@@ -113,10 +115,31 @@ func (l *Logins) Begin(account, addr string) (*Attempt, time.Duration) {
 		}
 	}
 	if wait > 0 {
+		if a.count == 0 {
+			l.refusedByAddress.Add(1)
+		} else {
+			l.refusedByAccount.Add(1)
+		}
 		a.Abandoned()
 		return nil, wait
 	}
 	return a, 0
+}
+
+// Stats is what a Logins remembers and what it has refused since it was made.
+type Stats struct {
+	RefusedByAddress int64 // too many from one address, whatever the account
+	RefusedByAccount int64 // too many for one account, from one address or from all
+	Entries          int   // addresses, accounts and pairs of them that have failures
+}
+
+// Stats returns the counts.
+func (l *Logins) Stats() Stats {
+	t := l.tables.Load()
+	return Stats{
+		RefusedByAddress: l.refusedByAddress.Load(), RefusedByAccount: l.refusedByAccount.Load(),
+		Entries: t.pair.Len() + t.address.Len() + t.account.Len() + t.narrow.Len(),
+	}
 }
 
 // Attempt is one login that was let through to the check of its password. Of

@@ -68,6 +68,7 @@ type cache struct {
 	holders  map[string]*holder
 	most     int
 	sequence atomic.Uint64 // rises with every invalidation
+	evicted  atomic.Int64  // entries that were still good when they had to go for others
 }
 
 // shard is a map with a clock hand: an entry that was used since the hand last
@@ -127,8 +128,12 @@ func (c *cache) put(e *entry, since uint64) {
 		return
 	}
 	c.index(e)
-	for _, old := range c.shard(e.digest).add(e) {
+	gone, evicted := c.shard(e.digest).add(e)
+	for _, old := range gone {
 		c.forget(old)
+	}
+	if evicted {
+		c.evicted.Add(1)
 	}
 	c.byToken[e.id.TokenID] = append(c.byToken[e.id.TokenID], e)
 }
@@ -148,11 +153,11 @@ func (c *cache) index(e *entry) {
 	c.holders[id] = e.holder
 }
 
-// add puts e in and returns the entries that had to go for it.
-func (s *shard) add(e *entry) []*entry {
+// add puts e in and returns the entries that had to go for it, and whether a
+// current one of another secret is among them.
+func (s *shard) add(e *entry) (gone []*entry, evicted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var gone []*entry
 	if old := s.m[e.digest]; old != nil {
 		gone = append(gone, old)
 		old.stale.Store(true)
@@ -160,7 +165,7 @@ func (s *shard) add(e *entry) []*entry {
 	s.m[e.digest] = e
 	if len(s.clock) < s.most {
 		s.clock = append(s.clock, e)
-		return gone
+		return gone, false
 	}
 	for {
 		victim := s.clock[s.hand]
@@ -171,10 +176,11 @@ func (s *shard) add(e *entry) []*entry {
 		if s.m[victim.digest] == victim {
 			delete(s.m, victim.digest)
 		}
+		evicted = victim.current()
 		victim.stale.Store(true)
 		s.clock[s.hand] = e
 		s.hand = (s.hand + 1) % len(s.clock)
-		return append(gone, victim)
+		return append(gone, victim), evicted
 	}
 }
 

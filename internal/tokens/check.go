@@ -30,15 +30,19 @@ type Presented struct {
 func (s *Service) Check(ctx context.Context, p Presented) (*identity.Identity, error) {
 	var room [2]digest
 	candidates := digests(room[:0], p.Token.Reveal(), s.keys)
-	refusal := refusedMalformed
+	refusal, from := refusedMalformed, fromForm
 	now := s.now()
 	for _, d := range candidates {
-		id, err := s.checkDigest(ctx, d, p, now)
+		var id *identity.Identity
+		var err error
+		id, from, err = s.checkDigest(ctx, d, p, now)
 		if err == nil {
+			s.counts.check(accepted, from)
 			return id, nil
 		}
 		var r *Refusal
 		if !errors.As(err, &r) {
+			s.counts.check(undecided, from)
 			return nil, err
 		}
 		refusal = r
@@ -46,29 +50,35 @@ func (s *Service) Check(ctx context.Context, p Presented) (*identity.Identity, e
 			break
 		}
 	}
+	s.counts.check(resultOf(refusal), from)
 	s.recordRefusal(ctx, refusal, now)
 	return nil, refusal
 }
 
-func (s *Service) checkDigest(ctx context.Context, d digest, p Presented, now time.Time) (*identity.Identity, error) {
+// checkDigest decides by one digest of what was presented, and says where the
+// answer came from.
+func (s *Service) checkDigest(ctx context.Context, d digest, p Presented, now time.Time) (*identity.Identity, answeredFrom, error) {
 	if s.fresh() {
 		if e := s.cache.get(d); e != nil {
-			return s.judge(ctx, e, p, now)
+			id, err := s.judge(ctx, e, p, now)
+			return id, fromCache, err
 		}
 		if s.unknowns.has(d, now) {
-			return nil, refusedUnknown
+			return nil, fromCache, refusedUnknown
 		}
 	}
 	e, err := s.load(ctx, d, now)
 	if err == nil {
-		return s.judge(ctx, e, p, now)
+		id, err := s.judge(ctx, e, p, now)
+		return id, fromStore, err
 	}
 	if fault.Is(err, fault.Unavailable) && s.mayBeStale() {
 		if e := s.cache.get(d); e != nil {
-			return s.judgeStale(ctx, e, p, now)
+			id, err := s.judgeStale(ctx, e, p, now)
+			return id, fromStale, err
 		}
 	}
-	return nil, err
+	return nil, fromStore, err
 }
 
 // load reads what there is to know about a secret and keeps it.
@@ -236,7 +246,6 @@ func (s *Service) judgeStale(ctx context.Context, e *entry, p Presented, now tim
 	if err != nil {
 		return nil, err
 	}
-	s.stale.Add(1)
 	marked := *id
 	marked.Stale = true
 	return &marked, nil

@@ -45,7 +45,7 @@ func (s *Service) CatchUp(ctx context.Context) { s.catchUp(ctx) }
 
 // StaleAnswers returns how many answers were given from the cache although the
 // change log could not be followed.
-func (s *Service) StaleAnswers() int64 { return s.stale.Load() }
+func (s *Service) StaleAnswers() int64 { return s.counts.checks[accepted][fromStale].Value() }
 
 // Day is the unit of the rules of life.
 const Day = day

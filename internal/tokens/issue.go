@@ -54,6 +54,7 @@ func (s *Service) Issue(ctx context.Context, caller *identity.Identity, r Reques
 	if err != nil {
 		return Issued{}, s.refused(ctx, caller, "token.issue", r.AccountID, err)
 	}
+	s.counts.token(issuedOne, issued.Token.Class, 1)
 	return issued, nil
 }
 
@@ -69,7 +70,7 @@ func (s *Service) issue(ctx context.Context, caller *identity.Identity, r Reques
 	if err != nil {
 		return Issued{}, err
 	}
-	t, err := s.draft(caller, owner, r, s.policy.Classes[classOf(owner)], now)
+	t, err := s.draft(caller, owner, r, s.Policy().Classes[classOf(owner)], now)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -165,7 +166,7 @@ func (s *Service) insert(ctx context.Context, tx store.Tx, caller *identity.Iden
 	if err := stands(tx, caller); err != nil {
 		return err
 	}
-	most := s.policy.MaxPerAccount
+	most := s.Policy().MaxPerAccount
 	if account.MaxTokens > 0 {
 		most = account.MaxTokens
 	}

@@ -22,13 +22,15 @@ func (s *Service) Revoke(ctx context.Context, caller *identity.Identity, id, rea
 	if caller != nil && caller.Method == identity.Token && caller.TokenID == id {
 		caller = withOwnDelete(caller)
 	}
-	_, err := s.change(ctx, caller, id, verb, "token.revoke", func(_ store.Tx, t *store.Token, now time.Time) error {
-		revoke(t, now, caller.AccountID, reason)
+	var ended int
+	t, err := s.change(ctx, caller, id, verb, "token.revoke", func(_ store.Tx, t *store.Token, now time.Time) error {
+		ended = revoke(t, now, caller.AccountID, reason)
 		return nil
 	})
 	if err != nil {
 		return s.refused(ctx, caller, "token.revoke", audit.Clip(id), err)
 	}
+	s.counts.token(revokedOne, t.Class, ended)
 	return nil
 }
 
@@ -42,10 +44,14 @@ func withOwnDelete(caller *identity.Identity) *identity.Identity {
 	return &ending
 }
 
-func revoke(t *store.Token, now time.Time, by, reason string) {
-	if t.RevokedAt.IsZero() {
-		t.RevokedAt, t.RevokedBy, t.RevokeReason = now, by, reason
+// revoke marks a token and returns how many it has ended: none, if the token
+// was revoked before.
+func revoke(t *store.Token, now time.Time, by, reason string) int {
+	if !t.RevokedAt.IsZero() {
+		return 0
 	}
+	t.RevokedAt, t.RevokedBy, t.RevokeReason = now, by, reason
+	return 1
 }
 
 // RevokeSecret ends the token that a secret opens; having it is right enough.
@@ -60,6 +66,7 @@ func (s *Service) RevokeSecret(ctx context.Context, text string) error {
 	}
 	now := s.now().UTC()
 	change := store.Change{At: now, Kind: store.ChangeToken, TokenID: found.Token.ID}
+	var ended int
 	err = s.update(ctx, []store.Change{change}, func(tx store.Tx) error {
 		t, err := tx.LockToken(found.Token.ID)
 		if errors.Is(err, store.ErrNotFound) {
@@ -68,7 +75,7 @@ func (s *Service) RevokeSecret(ctx context.Context, text string) error {
 		if err != nil {
 			return err
 		}
-		revoke(&t, now, "", "by its own secret")
+		ended = revoke(&t, now, "", "by its own secret")
 		if err := tx.UpdateToken(t); err != nil {
 			return err
 		}
@@ -79,6 +86,7 @@ func (s *Service) RevokeSecret(ctx context.Context, text string) error {
 	if err != nil {
 		return s.refused(ctx, nil, "token.revoke", found.Token.ID, fault.FromStore(err))
 	}
+	s.counts.token(revokedOne, found.Token.Class, ended)
 	return nil
 }
 
@@ -90,6 +98,7 @@ func (s *Service) RevokeAll(ctx context.Context, caller *identity.Identity, acco
 	if err != nil {
 		return 0, s.refused(ctx, caller, "account.revoke_tokens", accountID, err)
 	}
+	s.counts.token(revokedOne, "", n)
 	return n, nil
 }
 

@@ -27,12 +27,13 @@ func (s *Service) Rotate(ctx context.Context, caller *identity.Identity, id stri
 	if err != nil {
 		return Issued{}, s.refused(ctx, caller, "token.rotate", audit.Clip(id), err)
 	}
+	s.counts.token(rotatedOne, issued.Token.Class, 1)
 	return issued, nil
 }
 
 func (s *Service) rotate(ctx context.Context, caller *identity.Identity, id string, o Overlap) (Issued, error) {
-	if o.For < 0 || o.For > s.policy.MaxOverlap {
-		return Issued{}, fault.Invalidf("overlap", "must be between 0 and %s", s.policy.MaxOverlap)
+	if o.For < 0 || o.For > s.Policy().MaxOverlap {
+		return Issued{}, fault.Invalidf("overlap", "must be between 0 and %s", s.Policy().MaxOverlap)
 	}
 	seen, err := s.find(ctx, caller, id)
 	if err != nil {
@@ -84,7 +85,7 @@ func (s *Service) oldEnds(o Overlap, now time.Time) time.Time {
 	case o.For > 0:
 		return now.Add(o.For)
 	case o.UntilUsed:
-		return now.Add(s.policy.MaxOverlap)
+		return now.Add(s.Policy().MaxOverlap)
 	}
 	return time.Time{}
 }

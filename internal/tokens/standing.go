@@ -95,6 +95,10 @@ func (s *Service) takeSlot(ctx context.Context, caller *identity.Identity, owner
 	if err != nil {
 		return Issued{}, fault.FromStore(err)
 	}
+	if result.Token.ID == t.ID { // else somebody else's was there first
+		s.counts.token(issuedOne, t.Class, 1)
+		s.counts.token(revokedOne, t.Class, len(ended))
+	}
 	return result, nil
 }
 

@@ -62,9 +62,10 @@ type Service struct {
 	keys   *serverkey.Ring
 	audit  *audit.Log
 	log    *slog.Logger
-	policy Policy
+	policy atomic.Pointer[Policy]
 	now    func() time.Time
 	opts   Options
+	counts counts
 
 	cache    *cache
 	unknowns *unknowns
@@ -73,10 +74,6 @@ type Service struct {
 	started  time.Time    // for the monotonic clock
 	position atomic.Int64 // number of the last change that was applied from the log
 	followed atomic.Int64 // when the log was last known to be read to its end, ns since started; -1: never
-
-	// Stale counts answers that were given from the cache although the log
-	// could not be followed; see StaleFor.
-	stale atomic.Int64
 }
 
 // New returns a core. It serves right away; [Service.Run] makes it fast, since
@@ -99,10 +96,11 @@ func New(opts Options) (*Service, error) {
 	}
 	s := &Service{
 		store: opts.Store, keys: opts.Keys, audit: opts.Audit, log: opts.Log,
-		policy: policy, now: opts.Now, opts: opts,
+		now: opts.Now, opts: opts,
 		cache: newCache(opts.CacheEntries), unknowns: newUnknowns(5*time.Second, 50_000),
 		started: time.Now(),
 	}
+	s.policy.Store(&policy)
 	s.followed.Store(-1)
 	return s, nil
 }
@@ -114,4 +112,15 @@ func setDefault[T ~int | ~int64](v *T, d T) {
 }
 
 // Policy returns the rules of life in force.
-func (s *Service) Policy() Policy { return s.policy }
+func (s *Service) Policy() Policy { return *s.policy.Load() }
+
+// SetPolicy puts other rules of life into force, for what is made or changed
+// from now on.
+func (s *Service) SetPolicy(p Policy) error {
+	p, err := p.withDefaults()
+	if err != nil {
+		return err
+	}
+	s.policy.Store(&p)
+	return nil
+}

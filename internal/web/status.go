@@ -18,6 +18,15 @@ type statusWriter struct {
 	limited atomic.Bool // the handler said how long the body is waited for
 }
 
+// StatusOf returns the status that was sent through w so far: 0 as long as none
+// was, and for a w that is not what [Recover] hands on.
+func StatusOf(w http.ResponseWriter) int {
+	if noted, ok := w.(*statusWriter); ok {
+		return noted.status
+	}
+	return 0
+}
+
 func (w *statusWriter) note(status int) {
 	if w.status == 0 {
 		w.status = status

@@ -1,0 +1,26 @@
+package audit
+
+// Stats is what a [Log] has done since it was made, and what waits.
+type Stats struct {
+	Waiting  int   // events that are not written yet, those that are tallied among them
+	Recorded int64 // events that were taken
+	Tallied  int64 // occurrences that [Log.Tally] has counted
+	Gathered int64 // events that were counted in another one because too many waited
+	Written  int64 // rows that were written
+	Failures int64 // writes that failed; what was in them waits on
+}
+
+// Stats returns the counts.
+func (l *Log) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.stats
+	st.Waiting = len(l.waiting) + len(l.tallies)
+	return st
+}
+
+func (l *Log) wrote(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.Written += int64(n)
+}

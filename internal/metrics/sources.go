@@ -1,0 +1,29 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/throttle"
+	"github.com/latchkey-auth/latchkey/internal/tokens"
+)
+
+// Sources are the parts of the server that count their own work. A nil one has
+// no metrics.
+type Sources struct {
+	Tokens    func() tokens.Stats
+	Audit     func() audit.Stats
+	Passwords func() password.Stats
+	Throttle  func() throttle.Stats
+	Logins    func() []int64 // by [accounts.LoginOutcomes]
+	Ready     func() bool
+
+	// Certificate returns when the certificate of the listener ends; nil: it
+	// has none.
+	Certificate func() time.Time
+}
+
+// Follow says where the metrics are that others count. It is called before
+// anybody asks for metrics.
+func (m *Metrics) Follow(s Sources) { m.sources = s }

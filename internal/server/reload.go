@@ -1,0 +1,76 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// reloading is what [Server.Reload] needs.
+type reloading struct {
+	mu      sync.Mutex // one at a time
+	keep    time.Duration
+	renewed chan struct{} // has a value when keep has changed
+}
+
+// Reload puts other options into force: a new tree of handlers on the core that
+// is there, and other rules of life. It takes everything but what the core was
+// made of (Store, Keys, Log, Now, Passwords, Sources, ThrottleFile, Metrics and
+// the cache in Tokens), which stay. Requests under way are finished by the tree
+// that they began with. On an error nothing has changed.
+func (s *Server) Reload(o Options) error {
+	s.reload.mu.Lock()
+	defer s.reload.mu.Unlock()
+	o.Store, o.Keys, o.Log, o.Now, o.Metrics = s.opts.Store, s.opts.Keys, s.opts.Log, s.opts.Now, s.opts.Metrics
+	if o.Realm == "" {
+		o.Realm = s.opts.Realm
+	}
+	next, err := s.buildHandlers(o)
+	if err != nil {
+		return err
+	}
+	if err := s.tokens.SetPolicy(o.Tokens.Policy); err != nil {
+		next.close()
+		return err
+	}
+	s.keepAudit(o.AuditKeep)
+	s.serving.Swap(next).close()
+	return nil
+}
+
+// keepAudit says how long events are kept from now on.
+func (s *Server) keepAudit(keep time.Duration) {
+	if s.reload.keep == keep {
+		return
+	}
+	s.reload.keep = keep
+	select {
+	case s.reload.renewed <- struct{}{}:
+	default: // the sweep has not seen the last change yet, and will see both
+	}
+}
+
+func (s *Server) auditKept() time.Duration {
+	s.reload.mu.Lock()
+	defer s.reload.mu.Unlock()
+	return s.reload.keep
+}
+
+// sweepAudit removes old events until ctx ends, and begins anew when it is
+// said how old.
+func (s *Server) sweepAudit(ctx context.Context) {
+	for ctx.Err() == nil {
+		inner, cancel := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.audit.Sweep(inner, s.auditKept())
+		}()
+		select {
+		case <-ctx.Done():
+		case <-s.reload.renewed:
+		}
+		cancel()
+		<-ended
+	}
+}
