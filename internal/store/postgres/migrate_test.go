@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,32 +45,42 @@ func TestMigrationsUpDownUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Store{log: o.Log, timeout: o.Timeout}
+	versions := []int64{0}
 	files, err := migrationFiles.ReadDir("migrations")
-	if err != nil || len(files) == 0 {
+	for _, f := range files {
+		number, _, _ := strings.Cut(f.Name(), "_")
+		v, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			t.Fatalf("the migration %s has no number: %v", f.Name(), err)
+		}
+		versions = append(versions, v)
+	}
+	if err != nil || len(versions) == 1 {
 		t.Fatalf("ReadDir(migrations) = %v, %v, want some", files, err)
 	}
-	up := make([][]string, len(files)+1) // the layout of each version, 0 first
-	for v := range up {
-		if err := s.migrate(t.Context(), cfg.ConnConfig, int64(v)); err != nil {
+	up := make([][]string, len(versions)) // the layout of each version
+	for i, v := range versions {
+		if err := s.migrate(t.Context(), cfg.ConnConfig, v); err != nil {
 			t.Fatalf("migrate(up to %d) = %v, want no error", v, err)
 		}
-		up[v] = layout(t, dsn)
+		up[i] = layout(t, dsn)
 	}
 	if len(up[0]) != 0 || len(up[1]) == 0 {
 		t.Fatalf("the layouts of versions 0 and 1 have %d and %d lines, want none and some", len(up[0]), len(up[1]))
 	}
-	for v := len(files) - 1; v >= 0; v-- {
-		if err := s.migrate(t.Context(), cfg.ConnConfig, int64(v)); err != nil {
+	for i := len(versions) - 2; i >= 0; i-- {
+		v := versions[i]
+		if err := s.migrate(t.Context(), cfg.ConnConfig, v); err != nil {
 			t.Fatalf("migrate(down to %d) = %v, want no error", v, err)
 		}
-		if diff := cmp.Diff(up[v], layout(t, dsn)); diff != "" {
+		if diff := cmp.Diff(up[i], layout(t, dsn)); diff != "" {
 			t.Errorf("the schema after going down to %d differs (-up +down):\n%s", v, diff)
 		}
 	}
 	if err := s.migrate(t.Context(), cfg.ConnConfig, latest); err != nil {
 		t.Fatalf("migrate(up again) = %v, want no error", err)
 	}
-	if diff := cmp.Diff(up[len(files)], layout(t, dsn)); diff != "" {
+	if diff := cmp.Diff(up[len(versions)-1], layout(t, dsn)); diff != "" {
 		t.Errorf("the schema after going up again differs (-first +again):\n%s", diff)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,29 +48,39 @@ func TestMigrationsUpDownUp(t *testing.T) {
 	o := Options{Path: path}
 	o.setDefaults()
 	log := slog.New(slog.DiscardHandler)
+	versions := []int64{0}
 	files, err := migrationFiles.ReadDir("migrations")
-	if err != nil || len(files) == 0 {
+	for _, f := range files {
+		number, _, _ := strings.Cut(f.Name(), "_")
+		v, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			t.Fatalf("the migration %s has no number: %v", f.Name(), err)
+		}
+		versions = append(versions, v)
+	}
+	if err != nil || len(versions) == 1 {
 		t.Fatalf("ReadDir(migrations) = %v, %v, want some", files, err)
 	}
-	up := make([]string, len(files)+1) // the layout of each version, 0 first
-	for v := range up {
-		if err := migrate(t.Context(), dsn(o, "OFF", false), int64(v), log); err != nil {
+	up := make([]string, len(versions)) // the layout of each version
+	for i, v := range versions {
+		if err := migrate(t.Context(), dsn(o, "OFF", false), v, log); err != nil {
 			t.Fatalf("migrate(up to %d) = %v, want no error", v, err)
 		}
-		up[v] = layout(t, path)
+		up[i] = layout(t, path)
 	}
-	for v := len(files) - 1; v >= 0; v-- {
-		if err := migrate(t.Context(), dsn(o, "OFF", false), int64(v), log); err != nil {
+	for i := len(versions) - 2; i >= 0; i-- {
+		v := versions[i]
+		if err := migrate(t.Context(), dsn(o, "OFF", false), v, log); err != nil {
 			t.Fatalf("migrate(down to %d) = %v, want no error", v, err)
 		}
-		if diff := cmp.Diff(up[v], layout(t, path)); diff != "" {
+		if diff := cmp.Diff(up[i], layout(t, path)); diff != "" {
 			t.Errorf("the schema after going down to %d differs (-up +down):\n%s", v, diff)
 		}
 	}
 	if err := migrate(t.Context(), dsn(o, "OFF", false), schema.Latest, log); err != nil {
 		t.Fatalf("migrate(up again) = %v, want no error", err)
 	}
-	if diff := cmp.Diff(up[len(files)], layout(t, path)); diff != "" {
+	if diff := cmp.Diff(up[len(versions)-1], layout(t, path)); diff != "" {
 		t.Errorf("the schema after going up again differs (-first +again):\n%s", diff)
 	}
 }
