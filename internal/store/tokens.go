@@ -163,7 +163,13 @@ type TokenWriter interface {
 	// untilSuccessor marks them as ending with the first use of a successor.
 	RetireSecrets(tokenID string, keep []byte, until time.Time, untilSuccessor bool) error
 
-	// CountLive counts an account's live tokens, but not beyond most.
+	// CountUnrevoked returns how many tokens of an account were never revoked,
+	// whether they have ended otherwise or not. It is never less than there are
+	// live ones, and costs the same however many there are.
+	CountUnrevoked(accountID string) (int, error)
+
+	// CountLive counts an account's live tokens, but not beyond most. It costs
+	// as much as there are.
 	CountLive(accountID string, now time.Time, most int) (int, error)
 
 	// RevokeTokens revokes all unrevoked tokens of an account and returns how

@@ -170,14 +170,8 @@ func (s *Service) insert(ctx context.Context, tx store.Tx, caller *identity.Iden
 	if account.MaxTokens > 0 {
 		most = account.MaxTokens
 	}
-	if most > 0 {
-		n, err := tx.CountLive(t.AccountID, t.CreatedAt, most)
-		if err != nil {
-			return err
-		}
-		if n >= most {
-			return fault.Limitf("the account has %d live tokens, which is as many as it may have: revoke one first", n)
-		}
+	if err := hasRoom(tx, t, most); err != nil {
+		return err
 	}
 	if err := tx.InsertToken(t, first); err != nil {
 		return err
@@ -186,6 +180,24 @@ func (s *Service) insert(ctx context.Context, tx store.Tx, caller *identity.Iden
 	e.Target = t.ID
 	e.Detail = map[string]string{"class": t.Class, "name": audit.Clip(t.Name), "owner": account.Name}
 	return tx.AppendEvent(e)
+}
+
+// hasRoom refuses a token past the most live ones that its account may have; 0
+// is any number. They are counted only where they may be so many: it takes the
+// longer the more there are.
+func hasRoom(tx store.Tx, t store.Token, most int) error {
+	if most <= 0 {
+		return nil
+	}
+	atMost, err := tx.CountUnrevoked(t.AccountID)
+	if err != nil || atMost < most {
+		return err
+	}
+	n, err := tx.CountLive(t.AccountID, t.CreatedAt, most)
+	if err == nil && n >= most {
+		return fault.Limitf("the account has %d live tokens, which is as many as it may have: revoke one first", n)
+	}
+	return err
 }
 
 var errRevoked = fault.Unauthenticatedf("the credential was revoked")

@@ -197,6 +197,21 @@ func (t *tx) RetireSecrets(tokenID string, keep []byte, until time.Time, untilSu
 	return err
 }
 
+const countUnrevoked = `SELECT unrevoked FROM token_counts WHERE account_id = $1`
+
+// CountUnrevoked implements [store.TokenWriter].
+func (t *tx) CountUnrevoked(accountID string) (int, error) {
+	if !store.Storable(accountID) {
+		return 0, t.ready()
+	}
+	var n int
+	err := t.get("count unrevoked tokens", countUnrevoked, []any{accountID}, &n)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil // it has never had a token
+	}
+	return n, err
+}
+
 // countLive goes by the account's own epoch and splits those without an end
 // from those with one, so that each part is one stretch of the index; tokens
 // of a later epoch do not come up and are there for completeness.

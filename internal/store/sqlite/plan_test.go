@@ -24,12 +24,13 @@ func plannedQueries() map[string]planned {
 	events := func(q store.EventQuery) string { s, _ := eventQuery(q); return s }
 	position := store.Position{At: at, ID: "x"}
 	return map[string]planned{
-		"TokenByDigest": {query: tokenByDigest, index: "s USING PRIMARY KEY"},
-		"Token":         {query: tokenByID, index: "t USING INDEX sqlite_autoindex_tokens_1"},
-		"SecretOfSlot":  {query: tokenBySlot, index: "tokens_slot", sorts: true},
-		"CountLive":     {query: countLive, index: "tokens_unrevoked (account_id=? AND epoch=? AND expires_at>?)"},
-		"Holder":        {query: holderByID, index: "a USING INDEX sqlite_autoindex_accounts_1", sorts: true},
-		"Sweep":         {query: deadTokens, index: "tokens_expiry", sorts: true},
+		"TokenByDigest":  {query: tokenByDigest, index: "s USING PRIMARY KEY"},
+		"Token":          {query: tokenByID, index: "t USING INDEX sqlite_autoindex_tokens_1"},
+		"SecretOfSlot":   {query: tokenBySlot, index: "tokens_slot", sorts: true},
+		"CountUnrevoked": {query: countUnrevoked, index: "token_counts USING PRIMARY KEY"},
+		"CountLive":      {query: countLive, index: "tokens_unrevoked (account_id=? AND epoch=? AND expires_at>?)"},
+		"Holder":         {query: holderByID, index: "a USING INDEX sqlite_autoindex_accounts_1", sorts: true},
+		"Sweep":          {query: deadTokens, index: "tokens_expiry", sorts: true},
 
 		"Tokens":            {query: tokens(store.TokenQuery{Limit: 1, After: position}), index: "tokens_age"},
 		"Tokens of account": {query: tokens(store.TokenQuery{AccountID: "a", After: position, State: store.TokenLive}), index: "tokens_account_age"},

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -131,6 +132,18 @@ func (t *tx) RetireSecrets(tokenID string, keep []byte, until time.Time, untilSu
 			until_successor = until_successor OR ?4`+these, tokenID, keep, until.UnixMicro(), untilSuccessor)
 	}
 	return err
+}
+
+const countUnrevoked = `SELECT unrevoked FROM token_counts WHERE account_id = ?`
+
+// CountUnrevoked implements [store.TokenWriter].
+func (t *tx) CountUnrevoked(accountID string) (int, error) {
+	var n int
+	err := t.get("count unrevoked tokens", countUnrevoked, []any{accountID}, &n)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil // it has never had a token
+	}
+	return n, err
 }
 
 // countLive goes by the account's own epoch and splits those without an end

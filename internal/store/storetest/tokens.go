@@ -19,6 +19,7 @@ var tokenTests = []test{
 	{"Update", tokenUpdate},
 	{"RevokedLeavesSlot", tokenRevokedLeavesSlot},
 	{"CountLive", tokenCountLive},
+	{"CountUnrevoked", tokenCountUnrevoked},
 	{"RevokeAll", tokenRevokeAll},
 }
 
@@ -309,6 +310,53 @@ func tokenCountLive(f fixture) {
 			return err
 		})
 	}
+}
+
+func tokenCountUnrevoked(f fixture) {
+	f.accounts("a", "b")
+	count := func(after string, want int) {
+		f.Helper()
+		f.update(func(tx store.Tx) error {
+			n, err := tx.CountUnrevoked("a")
+			if n != want {
+				f.Errorf("CountUnrevoked(a) after %s = %d, want %d", after, n, want)
+			}
+			return err
+		})
+	}
+	count("nothing", 0)
+	gone := newToken("gone", "a")
+	gone.RevokedAt = minute(1)
+	expired := newToken("expired", "a")
+	expired.ExpiresAt = minute(2)
+	f.tokens(newToken("one", "a"), newToken("two", "a"), newToken("three", "a"), gone, expired, newToken("other", "b"))
+	count("some were made", 4)
+
+	one := f.token("one")
+	one.RevokedAt, one.Name = minute(3), "changed"
+	f.update(func(tx store.Tx) error { return tx.UpdateToken(one) })
+	count("one was revoked", 3)
+	one.Name = "changed again"
+	f.update(func(tx store.Tx) error { return tx.UpdateToken(one) })
+	count("that one was changed", 3)
+
+	err := f.Update(f.ctx, func(tx store.Tx) error {
+		return errors.Join(tx.InsertToken(newToken("undone", "a"), newSecret("undone", "undone")), errFailed)
+	})
+	if !errors.Is(err, errFailed) {
+		f.Errorf("Update() = %v, want %v", err, errFailed)
+	}
+	count("an insert was undone", 3)
+
+	if _, err := f.Sweep(f.ctx, minute(10), 100); err != nil {
+		f.Errorf("Sweep() = %v, want no error", err)
+	}
+	count("the expired one was swept", 2)
+	f.update(func(tx store.Tx) error {
+		_, err := tx.RevokeTokens("a", minute(10), "admin", "left")
+		return err
+	})
+	count("all were revoked", 0)
 }
 
 func tokenRevokeAll(f fixture) {
