@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// process is a server that was started to be measured.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	addr string
+
+	mu   sync.Mutex
+	said strings.Builder // what it printed last, for when it fails
+}
+
+// startServer starts a program and waits until it takes connections on addr.
+func startServer(ctx context.Context, name, addr string, env []string, argv ...string) (*process, error) {
+	p := &process{name: name, addr: addr}
+	p.cmd = exec.Command(argv[0], argv[1:]...) //nolint:gosec // programs of ours
+	p.cmd.Env = append(os.Environ(), env...)
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.cmd.Stderr = p.cmd.Stdout
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go p.listen(out)
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
+			return p, conn.Close()
+		}
+		if p.cmd.Process.Signal(syscall.Signal(0)) != nil {
+			break
+		}
+	}
+	p.stop()
+	return nil, fmt.Errorf("%s does not listen on %s; it said: %s", name, addr, p.output())
+}
+
+func (p *process) listen(out io.Reader) {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		p.mu.Lock()
+		if p.said.Len() < 64<<10 {
+			p.said.WriteString(lines.Text() + "\n")
+		}
+		p.mu.Unlock()
+	}
+}
+
+func (p *process) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.said.String()
+}
+
+// stop asks the process to end and sees to it.
+func (p *process) stop() {
+	if p == nil || p.cmd.Process == nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	ended := make(chan struct{})
+	go func() {
+		_ = p.cmd.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-ended
+	}
+}
+
+// cpu returns the CPU time that the process has used, and whether that is
+// known on this system.
+func (p *process) cpu() (time.Duration, bool) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, false
+	}
+	_, rest, found := strings.Cut(string(raw), ") ")
+	fields := strings.Fields(rest)
+	if !found || len(fields) < 13 {
+		return 0, false
+	}
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux that Go runs on
+	return time.Duration(user+system) * tick, errors.Join(err1, err2) == nil
+}
+
+// memory returns the resident memory of the process in MiB; 0 when unknown.
+func (p *process) memory() float64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(raw)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			if err == nil {
+				return kib / 1024
+			}
+		}
+	}
+	return 0
+}
+
+// freePort returns an address on loopback that nobody listens on.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
