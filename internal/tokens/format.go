@@ -6,9 +6,9 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"hash/crc32"
-	"math/big"
-	"strings"
+	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/serverkey"
 )
@@ -208,10 +208,6 @@ func shown(text secret.Text, form Form) string {
 	return text.Reveal()[:shownLength]
 }
 
-// newTokenID returns an id for a token: "tok_" and 22 base62 characters.
-func newTokenID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	text := new(big.Int).SetBytes(b[:]).Text(62)
-	return "tok_" + strings.Repeat("0", 22-len(text)) + text
-}
+// newTokenID returns an id for a token. Ids sort by time, so that new rows lie
+// side by side in a database's indexes.
+func newTokenID(now time.Time) string { return "tok_" + audit.NewID(now) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/serverkey"
 )
@@ -263,10 +264,12 @@ func TestRandomPart(t *testing.T) {
 
 func TestTokenIDs(t *testing.T) {
 	seen := map[string]bool{}
+	now := time.UnixMilli(1_800_000_000_000)
+	earlier := newTokenID(now.Add(-time.Millisecond))
 	for range 2000 {
-		id := newTokenID()
-		if len(id) != 26 || !strings.HasPrefix(id, "tok_") || seen[id] {
-			t.Fatalf("newTokenID() = %q, %v, want 26 new characters", id, seen[id])
+		id := newTokenID(now)
+		if len(id) != 30 || !strings.HasPrefix(id, "tok_") || seen[id] || id < earlier {
+			t.Fatalf("newTokenID() = %q, %v, want 30 new characters that sort after %q", id, seen[id], earlier)
 		}
 		seen[id] = true
 	}

@@ -131,7 +131,7 @@ func (s *Service) draft(caller *identity.Identity, owner *holder, r Request, lif
 		return store.Token{}, err
 	}
 	return store.Token{
-		ID: newTokenID(), AccountID: owner.account.ID, Class: string(classOf(owner)), Name: r.Name,
+		ID: newTokenID(now), AccountID: owner.account.ID, Class: string(classOf(owner)), Name: r.Name,
 		Scope: rules.Strings(), Labels: r.Labels, CIDRs: r.CIDRs,
 		Epoch: s.epochFor(caller, owner), ParentID: caller.TokenID,
 		CreatedAt: now, ExpiresAt: ends, IdleAfter: idle,
