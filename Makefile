@@ -52,7 +52,7 @@ bench: ## the core's benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/tokens ./internal/scope ./internal/gateway
 
 docs: ## what is made from the code
-	$(GO) test ./internal/config ./internal/restapi ./internal/metrics -run Reference -update
+	$(GO) test ./internal/config ./internal/restapi ./internal/metrics ./internal/audit -run Reference -update
 
 clean:
 	rm -rf $(BIN)

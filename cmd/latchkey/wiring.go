@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/config"
 	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -57,7 +58,7 @@ func serverOptions(c config.Config) (server.Options, error) {
 				MaxOverlap:    c.Tokens.MaxOverlap,
 			},
 			CacheEntries: c.Check.CacheEntries, Bound: c.Check.Bound, StaleFor: c.Check.StaleFor,
-			KeepEnded: c.Tokens.KeepEnded,
+			KeepEnded: c.Tokens.KeepEnded, Checks: audit.Checks(c.Audit.Checks),
 		},
 		Passwords: password.Options{Parallel: c.Passwords.AtOnce, Queue: c.Passwords.Queue},
 		AuditKeep: c.Audit.Keep,

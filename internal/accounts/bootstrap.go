@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/scope"
@@ -57,7 +58,9 @@ func (s *Service) Bootstrap(ctx context.Context, given secret.Text) (made secret
 				return err
 			}
 		}
-		return done(ctx, tx, now, nil, "account.create", admin.ID, map[string]string{"name": admin.Name, "why": "first start"})
+		detail := createdDetail(admin, nil, []string{"*:*:*"})
+		detail["why"], detail[store.GroupEveryone] = "first start", strings.Join(everybodysGrants, " ")
+		return done(ctx, tx, now, nil, "account.create", admin.ID, detail)
 	})
 	if errors.Is(err, store.ErrConflict) { // another node was first
 		return secret.Text{}, nil

@@ -27,19 +27,28 @@ var errLogin = fault.Unauthenticatedf("the user name or password is wrong")
 // source could not be asked and none of the others knew the password.
 func (s *Service) Login(ctx context.Context, username string, text secret.Text) (*identity.Identity, error) {
 	id, err := s.login(ctx, username, text)
-	e := audit.Event(ctx, s.now(), id, "login", audit.OK)
+	s.countLogin(err)
 	if err != nil {
-		f := fault.Of(err)
-		e.Outcome, e.Reason, e.ActorName = audit.Refused, string(f.Kind), audit.Clip(username)
-		if f.Kind == fault.Unavailable || f.Kind == fault.Internal {
+		s.recordLogin(ctx, username, fault.Of(err).Kind)
+		return nil, err
+	}
+	e := audit.Event(ctx, s.now(), id, "login", audit.OK)
+	e.Detail = map[string]string{"source": id.Source}
+	s.audit.Record(e)
+	return id, nil
+}
+
+// recordLogin writes the event of a login that failed.
+func (s *Service) recordLogin(ctx context.Context, username string, why fault.Kind) {
+	key := audit.TallyKey{Action: "login", Reason: string(why), Addr: audit.FromContext(ctx).Addr}
+	s.audit.Limited(key, func() store.Event {
+		e := audit.Event(ctx, s.now(), nil, key.Action, audit.Refused)
+		if why == fault.Unavailable || why == fault.Internal {
 			e.Outcome = audit.Failed
 		}
-	} else {
-		e.Detail = map[string]string{"source": id.Source}
-	}
-	s.countLogin(err)
-	s.audit.Record(e)
-	return id, err
+		e.Reason, e.ActorName, e.Detail = key.Reason, audit.Clip(username), audit.Asked(ctx, "")
+		return e
+	})
 }
 
 func (s *Service) login(ctx context.Context, username string, text secret.Text) (*identity.Identity, error) {

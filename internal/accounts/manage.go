@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
@@ -86,8 +87,20 @@ func (s *Service) insert(ctx context.Context, caller *identity.Identity, a store
 				return taken(err, "the grant %s is given twice", rule)
 			}
 		}
-		return done(ctx, tx, now, caller, "account.create", a.ID, map[string]string{"name": a.Name, "kind": string(a.Kind), "source": a.Source})
+		return done(ctx, tx, now, caller, "account.create", a.ID, createdDetail(a, groups, grants))
 	})
+}
+
+// createdDetail says in an event what was made, and what it was given.
+func createdDetail(a store.Account, groups, grants []string) map[string]string {
+	detail := map[string]string{"name": a.Name, "kind": string(a.Kind), "source": a.Source}
+	if len(groups) > 0 {
+		detail["groups"] = strings.Join(groups, " ")
+	}
+	if len(grants) > 0 {
+		detail["grants"] = strings.Join(grants, " ")
+	}
+	return detail
 }
 
 // draft makes the account that is asked for, after all checks that need no
@@ -223,18 +236,52 @@ func (s *Service) change(ctx context.Context, caller *identity.Identity, account
 		if a, err = tx.LockAccount(accountID); err != nil {
 			return orMissing(err, accountID)
 		}
+		before := a
 		if err := do(tx, &a, caller, now); err != nil {
 			return err
 		}
 		if err := tx.UpdateAccount(a); err != nil {
 			return err
 		}
-		return done(ctx, tx, now, caller, action, accountID, map[string]string{"name": a.Name})
+		return done(ctx, tx, now, caller, action, accountID, changedDetail(before, a))
 	})
 	if err := taken(err, "the name %s is taken", a.Name); err != nil {
 		return store.Account{}, err
 	}
 	return a, nil
+}
+
+// changedDetail says in an event what became of an account. Passwords are not
+// among it: their event has an action of its own.
+func changedDetail(before, after store.Account) map[string]string {
+	detail := map[string]string{"name": after.Name}
+	var names []string
+	for _, field := range []struct {
+		name    string
+		changed bool
+	}{
+		{"name", before.Name != after.Name},
+		{"email", before.Email != after.Email},
+		{"note", before.Note != after.Note},
+		{"max_tokens", before.MaxTokens != after.MaxTokens},
+		{"disabled", !before.Disabled && after.Disabled},
+		{"enabled", before.Disabled && !after.Disabled},
+		{"disabled_reason", before.DisabledReason != after.DisabledReason},
+	} {
+		if field.changed {
+			names = append(names, field.name)
+		}
+	}
+	if len(names) > 0 {
+		detail["changed"] = strings.Join(names, " ")
+	}
+	if before.Name != after.Name {
+		detail["was"] = before.Name
+	}
+	if before.Epoch != after.Epoch {
+		detail["tokens"] = "all ended"
+	}
+	return detail
 }
 
 func (c Change) apply(tx store.Tx, a *store.Account, caller *identity.Identity, now time.Time) error {

@@ -105,6 +105,6 @@ func (s *Service) changePassword(ctx context.Context, caller *identity.Identity,
 		if err := tx.UpdateAccount(a); err != nil {
 			return err
 		}
-		return done(ctx, tx, now, caller, "account.password", a.ID, nil)
+		return done(ctx, tx, now, caller, "account.password", a.ID, changedDetail(account, a))
 	})
 }

@@ -128,6 +128,9 @@ func (s *Service) takeOver(ctx context.Context, a store.Account, c source.Change
 		if what != "" {
 			detail["what"] = what
 		}
+		if ends {
+			detail["tokens"] = "all ended"
+		}
 		return done(ctx, tx, now, nil, "account.follow", account.ID, detail)
 	})
 	return ended && err == nil, err

@@ -9,8 +9,8 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/binary"
-	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -26,26 +26,8 @@ const (
 	Failed  = "failed"  // it was allowed but could not be done
 )
 
-// Request is what the audit log keeps of the request that led to an event.
-type Request struct {
-	Addr          netip.Addr
-	Agent         string
-	RequestID     string // made by this server for every request
-	CorrelationID string // shared with other services; may come from the client
-}
-
-type contextKey struct{}
-
-// NewContext returns a context that carries r to the core.
-func NewContext(ctx context.Context, r Request) context.Context {
-	return context.WithValue(ctx, contextKey{}, r)
-}
-
-// FromContext returns what [NewContext] put in, or nothing.
-func FromContext(ctx context.Context) Request {
-	r, _ := ctx.Value(contextKey{}).(Request)
-	return r
-}
+// Row is an event, for those who may not know of a store.
+type Row = store.Event
 
 // maxText bounds what an event keeps of texts from outside, in bytes.
 const maxText = 256
@@ -68,9 +50,11 @@ func Event(ctx context.Context, now time.Time, actor *identity.Identity, action,
 
 // Clip shortens a text from outside and replaces what could break a line of a
 // log (S110).
-func Clip(s string) string {
-	if len(s) > maxText {
-		s = s[:maxText]
+func Clip(s string) string { return clip(s, maxText) }
+
+func clip(s string, limit int) string {
+	if len(s) > limit {
+		s = s[:limit]
 	}
 	return strings.Map(func(r rune) rune {
 		if unprintable(r) {
@@ -91,11 +75,29 @@ func unprintable(r rune) bool {
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-// NewID returns an id that sorts by time: 26 characters, 48 bits of
-// milliseconds and 80 random bits, as ULIDs have them.
+// lastID is the last 64 bits that began an id: 48 of milliseconds, then a count.
+var lastID atomic.Uint64
+
+// NewID returns an id that sorts by time: 26 characters, as ULIDs have them.
+// 48 bits are milliseconds; 16 count the ids of one millisecond, so that events
+// of one moment come in the order in which they were made; 64 are random.
 func NewID(now time.Time) string {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
-	_, _ = rand.Read(b[6:]) // never fails
+	binary.BigEndian.PutUint64(b[:8], nextID(uint64(now.UnixMilli())<<16))
+	_, _ = rand.Read(b[8:]) // never fails
 	return idEncoding.EncodeToString(b[:])
+}
+
+// nextID returns the next 64 bits for ids of a millisecond. Past 65,536 of them
+// the count begins anew, and only chance tells the ids apart.
+func nextID(from uint64) uint64 {
+	for {
+		last, next := lastID.Load(), from
+		if last&^0xFFFF == from {
+			next = from | (last+1)&0xFFFF
+		}
+		if lastID.CompareAndSwap(last, next) {
+			return next
+		}
+	}
 }

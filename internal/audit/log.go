@@ -1,9 +1,10 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
-	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,8 +20,6 @@ const (
 	batchSize  = 512
 	gatherFrom = 2048 // from so many on, equal events are counted instead of kept
 	mostWait   = 8192 // beyond, even unequal ones of one action and outcome are
-
-	mostTallies = 1024 // addresses that are told apart between two writes
 )
 
 // Store is where events are kept.
@@ -41,7 +40,9 @@ type Log struct {
 	mu       sync.Mutex
 	waiting  []store.Event
 	gathered map[gatherKey]int // index into waiting
-	tallies  map[TallyKey]*store.Event
+	tallies  map[TallyKey]*tally
+	window   time.Time // when the counts of tallies began
+	usage    usage
 	down     bool // the last write failed; the next one waits for its time
 	full     chan struct{}
 	stats    Stats // without Waiting
@@ -53,13 +54,23 @@ type gatherKey struct{ action, outcome, reason, actor, token, target, addr strin
 
 // NewLog returns a log that writes to the store once [Log.Run] runs.
 func NewLog(keep Store, log *slog.Logger) *Log {
-	return &Log{store: keep, log: log, gathered: map[gatherKey]int{}, tallies: map[TallyKey]*store.Event{}, full: make(chan struct{}, 1)}
+	return &Log{store: keep, log: log, gathered: map[gatherKey]int{}, tallies: map[TallyKey]*tally{}, window: time.Now(), full: make(chan struct{}, 1)}
 }
 
 // Record takes an event. It never blocks on the store.
 func (l *Log) Record(e store.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.record(e)
+}
+
+// record is Record for a caller who holds the lock. An event that the table
+// does not have is not written, as no test lets it pass, and said in the log.
+func (l *Log) record(e store.Event) {
+	if err := Check(e.Action); err != nil {
+		l.log.Error("an event is not written", "err", err)
+		return
+	}
 	l.stats.Recorded++
 	l.take(e)
 	if len(l.waiting) >= batchSize && !l.down {
@@ -89,9 +100,13 @@ func (l *Log) take(e store.Event) {
 }
 
 // Refused records an operation that was not done and returns the error that
-// says why. Mistakes in what was sent are no events.
+// says why. Mistakes in what was sent, and asking for what does not exist, are
+// no events; asking for what the caller may not know of is one.
 func (l *Log) Refused(ctx context.Context, now time.Time, actor *identity.Identity, action, target string, err error) error {
 	f := fault.Of(err)
+	if why := f.Hidden(); why != nil {
+		f = fault.Of(why)
+	}
 	outcome := Refused
 	switch f.Kind {
 	case fault.Invalid, fault.NotFound:
@@ -99,48 +114,16 @@ func (l *Log) Refused(ctx context.Context, now time.Time, actor *identity.Identi
 	case fault.Unavailable, fault.Internal:
 		outcome = Failed
 	}
-	e := Event(ctx, now, actor, action, outcome)
-	e.Reason, e.Target = string(f.Kind), Clip(target)
-	if f.Missing != "" {
-		e.Detail = map[string]string{"missing": f.Missing}
+	key := TallyKey{Action: action, Reason: string(f.Kind), Addr: FromContext(ctx).Addr}
+	if actor != nil {
+		key.Token = cmp.Or(actor.TokenID, actor.Name)
 	}
-	l.Record(e)
-	return err
-}
-
-// TallyKey says which events [Log.Tally] counts as one.
-type TallyKey struct {
-	Action, Reason string
-	Addr           netip.Addr
-}
-
-// Tally counts an event that anybody can cause in any number. Between two
-// writes equal ones make one row, and the event is made for the first alone.
-func (l *Log) Tally(key TallyKey, event func() store.Event) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.Tallied++
-	if len(l.tallies) >= mostTallies {
-		key.Addr = netip.Addr{}
-	}
-	if t := l.tallies[key]; t != nil {
-		t.Count++
-		return
-	}
-	e := event()
-	if !key.Addr.IsValid() {
-		e.Addr = ""
-	}
-	l.tallies[key] = &e
-}
-
-// TallyRefused counts a refusal of nobody known, as [Log.Tally] does.
-func (l *Log) TallyRefused(ctx context.Context, now time.Time, key TallyKey, target string) {
-	l.Tally(key, func() store.Event {
-		e := Event(ctx, now, nil, key.Action, Refused)
-		e.Reason, e.Target = key.Reason, Clip(target)
+	l.Limited(key, func() store.Event {
+		e := Event(ctx, now, actor, action, outcome)
+		e.Reason, e.Target, e.Detail = string(f.Kind), Clip(target), Asked(ctx, f.Missing)
 		return e
 	})
+	return err
 }
 
 // Run writes events until ctx ends, and then what is left.
@@ -150,6 +133,7 @@ func (l *Log) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			l.FinishUsage()
 			l.flushInTime(ctx)
 			return
 		case <-tick.C:
@@ -172,12 +156,8 @@ func (l *Log) Flush(ctx context.Context) {
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
 	l.mu.Lock()
-	batch := l.waiting
-	for _, e := range l.tallies {
-		batch = append(batch, *e)
-	}
+	batch := slices.Concat(l.waiting, l.takeTallies(), l.takeUsage())
 	l.waiting, l.gathered = nil, map[gatherKey]int{}
-	clear(l.tallies)
 	l.mu.Unlock()
 	for len(batch) > 0 {
 		n := min(len(batch), batchSize)

@@ -154,7 +154,7 @@ func TestFloods(t *testing.T) {
 		{"all unequal", 3 * mostWait, func(i int) store.Event { return event(fmt.Sprint(i)) }, mostWait + 1},
 		{"all unequal, of three actions", 3 * mostWait, func(i int) store.Event {
 			e := event(fmt.Sprint(i))
-			e.Action = fmt.Sprint("action ", i%3)
+			e.Action = []string{"token.issue", "token.revoke", "login"}[i%3]
 			return e
 		}, mostWait + 3},
 		{"events with counts", 2 * mostWait, func(int) store.Event { e := event("x"); e.Count = 7; return e }, gatherFrom + 1},
@@ -195,7 +195,7 @@ func TestGather(t *testing.T) {
 		func(e *store.Event) { e.TokenID = "t2" },
 		func(e *store.Event) { e.Target = "other" },
 		func(e *store.Event) { e.Addr = "198.51.100.7" },
-		func(e *store.Event) { e.Action, e.Target = "", "token.issue" },
+		func(e *store.Event) { e.Action, e.Target = "login", "token.issue" },
 	}
 	s := &fakeStore{}
 	l := newLog(s)

@@ -86,8 +86,10 @@ type Check struct {
 	StaleFor     time.Duration `key:"stale_for" min:"0" max:"1h" zero:"checks fail until it answers again" doc:"While the database does not answer, go on accepting the tokens in memory for this much longer. Tokens that are revoked meanwhile stay good on this node, of which the server warns when it starts."`
 }
 
-// Audit is how long the audit log is kept.
+// Audit is what goes into the audit log and for how long it is kept.
 type Audit struct {
+	Checks string `key:"checks" oneof:"none sampled all" doc:"Which successful checks of tokens are events: none, one for each token, door and address in ten minutes, or all. Refused ones always are."`
+
 	Keep time.Duration `key:"keep" min:"1d" max:"36500d" zero:"for ever" doc:"How long events are kept."`
 }
 

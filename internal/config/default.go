@@ -45,6 +45,6 @@ func Default() Config {
 			IdentityHeader:    "Latchkeyuser",
 			Audit:             "writes",
 		},
-		Audit: Audit{Keep: 365 * day},
+		Audit: Audit{Checks: "sampled", Keep: 365 * day},
 	}
 }

@@ -38,7 +38,8 @@ type Error struct {
 	Missing    string        // Forbidden: the scope that was needed
 	RetryAfter time.Duration // Throttled and Unavailable: when to try again; 0: not known
 
-	cause error
+	cause  error
+	hidden error
 }
 
 // Error returns the message and the cause, for logs.
@@ -82,6 +83,17 @@ func Forbiddenf(format string, args ...any) *Error {
 func NotFoundf(format string, args ...any) *Error {
 	return &Error{Kind: NotFound, Message: fmt.Sprintf(format, args...)}
 }
+
+// Hiddenf says that something was not found to a caller who may not know of
+// it, for the reason given.
+func Hiddenf(cause error, format string, args ...any) *Error {
+	return &Error{Kind: NotFound, Message: fmt.Sprintf(format, args...), hidden: cause}
+}
+
+// Hidden returns why something that exists was not found, and nil where it does
+// not exist. It is for the audit log and nobody else: not even the log's text
+// of the error tells the two apart.
+func (e *Error) Hidden() error { return e.hidden }
 
 // Conflictf says what stands in the way.
 func Conflictf(format string, args ...any) *Error {

@@ -33,7 +33,7 @@ func (x *exchange) admit() *refusal {
 	}
 	id, err := x.g.check.Check(x.in.Context(), found)
 	if err != nil {
-		return refusalOf(err)
+		return judgedAs(err)
 	}
 	if found.Scheme == credential.None {
 		return x.admitAnonymous()

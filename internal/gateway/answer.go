@@ -50,6 +50,7 @@ type refusal struct {
 	retryAfter time.Duration
 	cause      error           // for the log
 	token      *tokens.Refusal // of a token
+	judged     bool            // by the core, which has written an event
 }
 
 // junk reports whether a token was refused of which nothing is known.
@@ -112,6 +113,13 @@ func refusalOf(err error) *refusal {
 	if r.status >= http.StatusInternalServerError {
 		r.cause = err
 	}
+	return r
+}
+
+// judgedAs is refusalOf for what a [Checker] found.
+func judgedAs(err error) *refusal {
+	r := refusalOf(err)
+	r.judged = true
 	return r
 }
 

@@ -48,6 +48,7 @@ type exchange struct {
 	reason  string
 	missing string
 	always  bool // whatever the route's mode
+	nobody  bool // refused without a credential that the core has judged
 }
 
 // mark sets the headers that every answer has, whoever it is by.

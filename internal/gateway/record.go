@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 
@@ -13,13 +14,15 @@ const eventAction = "gateway.request"
 
 // refuse answers a request that goes no further and keeps what happened for the
 // audit log. A caller who is known and was not let through is recorded whatever
-// the route says (S109); refused credentials are, by those who check them.
+// the route says, and who is not is counted (S109); refused credentials are
+// recorded by those who check them.
 func (x *exchange) refuse(w http.ResponseWriter, r *refusal) {
 	x.status, x.outcome, x.reason, x.missing = r.status, audit.Refused, r.reason(), r.missing
 	if r.status >= http.StatusInternalServerError {
 		x.outcome = audit.Failed
 	}
 	x.always = x.identity != nil
+	x.nobody = x.identity == nil && !r.judged
 	x.mark(w.Header())
 	x.g.answer(w, r)
 }
@@ -46,27 +49,34 @@ func outcomeOf(status int) string {
 // record puts the request into the audit log, if it belongs there. The query is
 // left out: it may hold signatures (S110).
 func (x *exchange) record() {
-	if x.g.audit == nil || !x.recorded() {
+	if x.g.audit == nil {
 		return
 	}
+	key := audit.TallyKey{Action: eventAction, Reason: x.reason, Addr: audit.FromContext(x.in.Context()).Addr}
+	switch {
+	case x.nobody:
+		x.g.audit.Tally(key, x.event)
+	case x.always:
+		key.Token = cmp.Or(x.identity.TokenID, x.identity.Name)
+		x.g.audit.Limited(key, x.event)
+	case x.byMode():
+		x.g.audit.Record(x.event())
+	}
+}
+
+func (x *exchange) event() audit.Row {
 	e := audit.Event(x.in.Context(), x.g.now(), x.identity, eventAction, x.outcome)
 	e.Reason = x.reason
 	e.Target = audit.Clip(x.in.Method + " " + x.path)
-	e.Detail = map[string]string{
-		"route": x.route.Name, "upstream": x.route.upstream.label, "status": strconv.Itoa(x.status),
+	e.Detail = audit.Asked(x.in.Context(), x.missing)
+	if e.Detail == nil {
+		e.Detail = map[string]string{}
 	}
-	if x.missing != "" {
-		e.Detail["missing"] = audit.Clip(x.missing)
-	}
-	x.g.audit.Record(e)
+	e.Detail["route"], e.Detail["upstream"], e.Detail["status"] = x.route.Name, x.route.upstream.label, strconv.Itoa(x.status)
+	return e
 }
 
-func (x *exchange) recorded() bool {
-	switch x.route.Audit {
-	case AuditAll:
-		return true
-	case AuditWrites:
-		return x.always || x.action() != scope.Read
-	}
-	return x.always
+// byMode reports whether the route wants an event for the request.
+func (x *exchange) byMode() bool {
+	return x.route.Audit == AuditAll || x.route.Audit == AuditWrites && x.action() != scope.Read
 }

@@ -46,10 +46,10 @@ func TestAuditModes(t *testing.T) {
 			Outcome: "refused", Reason: "forbidden", ActorID: "1", ActorName: "zoë", TokenID: "tok_odd", Target: "GET /api/x",
 			Detail: map[string]string{"status": "403"},
 		}},
-		{"nobody reads", "GET", "/api/x", nil, 0, false, false, true, store.Event{
+		{"nobody reads", "GET", "/api/x", nil, 0, true, true, true, store.Event{
 			Outcome: "refused", Reason: "unauthenticated", Target: "GET /api/x", Detail: map[string]string{"status": "401"},
 		}},
-		{"nobody writes", "POST", "/api/x", nil, 0, false, true, true, store.Event{
+		{"nobody writes", "POST", "/api/x", nil, 0, true, true, true, store.Event{
 			Outcome: "refused", Reason: "unauthenticated", Target: "POST /api/x", Detail: map[string]string{"status": "401"},
 		}},
 		{"the check fails", "POST", "/api/x", bearer(downToken), 0, false, true, true, store.Event{
@@ -70,7 +70,9 @@ func TestAuditModes(t *testing.T) {
 					e.RequestID = res.Header.Get("Latchkey-Request-Id")
 					e.CorrelationID = res.Header.Get("Correlation-Id")
 					e.Addr, e.Agent = "127.0.0.1", "Go-http-client/1.1"
-					e.Detail = map[string]string{"route": "all", "upstream": m.url(t).Host}
+					e.Detail = map[string]string{
+						"route": "all", "upstream": m.url(t).Host, "door": "gateway", "method": tt.method, "path": "/api/x",
+					}
 					for k, v := range tt.want.Detail {
 						e.Detail[k] = v
 					}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -168,10 +169,13 @@ func (v *Verifier) decide(ctx context.Context, q *Question) (*identity.Identity,
 	if err != nil {
 		return nil, refusalOf(invalidCredential(err))
 	}
+	if q.described() {
+		audit.Ask(ctx, q.Method, q.path())
+	}
 	id, err := v.check.Check(ctx, found)
 	switch {
 	case err != nil:
-		return nil, refusalOf(err)
+		return nil, judgedAs(err)
 	case found.Scheme == credential.None:
 		return nil, v.admitAnonymous(ctx, q)
 	case id == nil:
@@ -250,24 +254,32 @@ func (v *Verifier) record(ctx context.Context, q *Question, id *identity.Identit
 	if q.described() {
 		target = q.Method + " " + q.path()
 	}
-	if id == nil && no.token == nil {
-		key := audit.TallyKey{Action: verifyAction, Reason: no.reason(), Addr: audit.FromContext(ctx).Addr}
+	key := audit.TallyKey{Action: verifyAction, Reason: no.reason(), Addr: audit.FromContext(ctx).Addr}
+	switch {
+	case id != nil:
+		key.Token = cmp.Or(id.TokenID, id.Name)
+	case no.token != nil:
+		key.Token = no.token.TokenID
+	case no.judged:
+		return
+	default:
 		v.audit.TallyRefused(ctx, v.now(), key, target)
 		return
 	}
-	e := audit.Event(ctx, v.now(), id, verifyAction, audit.Refused)
-	e.Reason, e.Target = no.reason(), audit.Clip(target)
-	if t := no.token; t != nil {
-		e.ActorID, e.ActorName, e.TokenID = t.AccountID, t.AccountName, t.TokenID
-	}
-	e.Detail = map[string]string{}
-	if no.missing != "" {
-		e.Detail["missing"] = audit.Clip(no.missing)
-	}
-	if q.Host != "" {
-		e.Detail["host"] = audit.Clip(q.Host)
-	}
-	v.audit.Record(e)
+	v.audit.Limited(key, func() audit.Row {
+		e := audit.Event(ctx, v.now(), id, verifyAction, audit.Refused)
+		e.Reason, e.Target, e.Detail = no.reason(), audit.Clip(target), audit.Asked(ctx, no.missing)
+		if t := no.token; t != nil {
+			e.ActorID, e.ActorName, e.TokenID = t.AccountID, t.AccountName, t.TokenID
+		}
+		if e.Detail == nil {
+			e.Detail = map[string]string{}
+		}
+		if q.Host != "" {
+			e.Detail["host"] = audit.Clip(q.Host)
+		}
+		return e
+	})
 }
 
 // warnUnlisted tells the operator, once a minute at most, of a proxy that is

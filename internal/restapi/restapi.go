@@ -125,7 +125,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, route Route) {
 
 func (c *call) run(route Route) (answer, error) {
 	if c.origin.Check(c.r) != nil { // a page elsewhere, with credentials that the browser added (S20)
-		return answer{}, fault.Forbiddenf("requests from pages of another origin are not taken")
+		return answer{}, c.refused(route, fault.Forbiddenf("requests from pages of another origin are not taken"))
 	}
 	if !route.Needs.public {
 		var err error
@@ -133,10 +133,10 @@ func (c *call) run(route Route) (answer, error) {
 			return answer{}, err
 		}
 		if c.caller == nil {
-			return answer{}, errNoCredential
+			return answer{}, c.refused(route, errNoCredential)
 		}
 		if err := route.Needs.check(c.caller, c.r.PathValue("id")); err != nil {
-			return answer{}, c.Audit.Refused(c.ctx, c.Now(), c.caller, "api.call", route.Method+" "+route.Path, err)
+			return answer{}, c.refused(route, err)
 		}
 	}
 	var err error
@@ -144,6 +144,12 @@ func (c *call) run(route Route) (answer, error) {
 		return answer{}, err
 	}
 	return route.handle(c)
+}
+
+// refused writes the event of a call that the core does not get to see (S109),
+// and returns the error.
+func (c *call) refused(route Route, err error) error {
+	return c.Audit.Refused(c.ctx, c.Now(), c.caller, "api.call", route.Method+" "+route.Path, err)
 }
 
 // read reads the request's JSON into v.

@@ -71,6 +71,7 @@ type TokenOptions struct {
 	CacheEntries    int
 	Bound, StaleFor time.Duration
 	KeepEnded       time.Duration
+	Checks          audit.Checks
 }
 
 // Server is a whole Latchkey, without a listener.
@@ -127,6 +128,7 @@ func (s *Server) buildCore() error {
 		Store: o.Store, Keys: o.Keys, Audit: s.audit, Log: o.Log, Now: o.Now,
 		Policy: o.Tokens.Policy, CacheEntries: o.Tokens.CacheEntries,
 		Bound: o.Tokens.Bound, StaleFor: o.Tokens.StaleFor, KeepEnded: o.Tokens.KeepEnded,
+		Checks: o.Tokens.Checks,
 	})
 	if err != nil {
 		return err
@@ -263,10 +265,14 @@ func (s *Server) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.tokens.Run(ctx) })
 	wg.Go(func() { s.accounts.Run(ctx) })
-	wg.Go(func() { s.audit.Run(ctx) })
 	wg.Go(func() { s.saveThrottle(ctx) })
 	wg.Go(func() { s.sweepAudit(ctx) })
-	wg.Wait()
+	events, stop := context.WithCancel(context.WithoutCancel(ctx))
+	written := make(chan struct{})
+	go func() { defer close(written); s.audit.Run(events) }()
+	wg.Wait() // what the others do at their end is recorded too
+	stop()
+	<-written
 }
 
 // Close releases what the server opened itself, which the store is not.

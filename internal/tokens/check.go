@@ -43,6 +43,7 @@ func (s *Service) Check(ctx context.Context, p Presented) (*identity.Identity, e
 		var r *Refusal
 		if !errors.As(err, &r) {
 			s.counts.check(undecided, from)
+			s.recordFailure(ctx, err, now)
 			return nil, err
 		}
 		refusal = r
@@ -214,7 +215,10 @@ func (s *Service) judge(ctx context.Context, e *entry, p Presented, now time.Tim
 			return s.judgeAgain(ctx, e, p, now)
 		}
 	}
-	s.touch(e, p, now)
+	s.touch(ctx, e, p, now)
+	if s.allChecks {
+		s.recordCheck(ctx, e, now)
+	}
 	return e.id, nil
 }
 
@@ -252,12 +256,12 @@ func (s *Service) judgeStale(ctx context.Context, e *entry, p Presented, now tim
 }
 
 // touch notes the use, once a second for each token at most.
-func (s *Service) touch(e *entry, p Presented, now time.Time) {
+func (s *Service) touch(ctx context.Context, e *entry, p Presented, now time.Time) {
 	second, last := now.Unix(), e.touched.Load()
 	if last >= second || !e.touched.CompareAndSwap(last, second) {
 		return
 	}
-	s.uses.record(use{entry: e, second: second, addr: p.Addr, agent: audit.Clip(p.Agent)})
+	s.uses.record(use{entry: e, second: second, addr: p.Addr, agent: audit.Clip(p.Agent), door: audit.Door(ctx)})
 }
 
 // endPredecessor ends the old secrets of a rotation, now that the new one is
@@ -301,20 +305,40 @@ func (e *entry) refuse(why Reason) *Refusal {
 	return &Refusal{Reason: why, TokenID: e.id.TokenID, AccountID: e.id.AccountID, AccountName: e.id.Name}
 }
 
+// recordCheck writes the event of a token that was accepted, where the operator
+// wants one for each.
+func (s *Service) recordCheck(ctx context.Context, e *entry, now time.Time) {
+	done := audit.Event(ctx, now, e.id, audit.ActionCheck, audit.OK)
+	done.Detail = audit.Asked(ctx, "")
+	s.audit.Record(done)
+}
+
 // recordRefusal writes the event of a refused token. Tokens that nothing is
 // known of are only counted by address: anybody can send any number of them.
 func (s *Service) recordRefusal(ctx context.Context, r *Refusal, now time.Time) {
+	key := audit.TallyKey{Action: audit.ActionCheck, Reason: string(r.Reason), Addr: audit.FromContext(ctx).Addr, Token: r.TokenID}
 	event := func() store.Event {
-		e := audit.Event(ctx, now, nil, "token.check", audit.Refused)
+		e := audit.Event(ctx, now, nil, audit.ActionCheck, audit.Refused)
 		e.Reason, e.ActorID, e.ActorName, e.TokenID = string(r.Reason), r.AccountID, r.AccountName, r.TokenID
+		e.Detail = audit.Asked(ctx, "")
 		return e
 	}
 	if r.TokenID == "" {
-		from := audit.FromContext(ctx).Addr
-		s.audit.Tally(audit.TallyKey{Action: "token.check", Reason: string(r.Reason), Addr: from}, event)
+		s.audit.Tally(key, event)
 		return
 	}
-	s.audit.Record(event())
+	s.audit.Limited(key, event)
+}
+
+// recordFailure counts the checks that could not be made.
+func (s *Service) recordFailure(ctx context.Context, err error, now time.Time) {
+	reason := string(fault.Of(err).Kind)
+	key := audit.TallyKey{Action: audit.ActionCheck, Reason: reason, Addr: audit.FromContext(ctx).Addr}
+	s.audit.Tally(key, func() store.Event {
+		e := audit.Event(ctx, now, nil, audit.ActionCheck, audit.Failed)
+		e.Reason, e.Detail = reason, audit.Asked(ctx, "")
+		return e
+	})
 }
 
 // contained reports whether addr lies in one of the networks (S84). An address

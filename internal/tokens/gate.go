@@ -50,8 +50,8 @@ func (s *Service) find(ctx context.Context, caller *identity.Identity, id string
 	if err != nil {
 		return store.Token{}, fault.FromStore(err)
 	}
-	if need(caller, t.AccountID, scope.Read) != nil && !own(caller, t) {
-		return store.Token{}, noToken(id)
+	if err := need(caller, t.AccountID, scope.Read); err != nil && !own(caller, t) {
+		return store.Token{}, fault.Hiddenf(err, noTokenText, audit.Clip(id))
 	}
 	return t, nil
 }
@@ -61,9 +61,9 @@ func own(caller *identity.Identity, t store.Token) bool {
 	return caller != nil && caller.AccountID == t.AccountID
 }
 
-func noToken(id string) error {
-	return fault.NotFoundf("there is no token %s, or none that you may see", audit.Clip(id))
-}
+const noTokenText = "there is no token %s, or none that you may see"
+
+func noToken(id string) error { return fault.NotFoundf(noTokenText, audit.Clip(id)) }
 
 // limits is what a credential may do and for how long, to compare two by.
 type limits struct {

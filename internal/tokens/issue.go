@@ -177,8 +177,7 @@ func (s *Service) insert(ctx context.Context, tx store.Tx, caller *identity.Iden
 		return err
 	}
 	e := audit.Event(ctx, t.CreatedAt, caller, "token.issue", audit.OK)
-	e.Target = t.ID
-	e.Detail = map[string]string{"class": t.Class, "name": audit.Clip(t.Name), "owner": account.Name}
+	e.Target, e.Detail = t.ID, issuedDetail(t, account.Name)
 	return tx.AppendEvent(e)
 }
 
@@ -198,6 +197,18 @@ func hasRoom(tx store.Tx, t store.Token, most int) error {
 		return fault.Limitf("the account has %d live tokens, which is as many as it may have: revoke one first", n)
 	}
 	return err
+}
+
+// issuedDetail says in an event what was given away.
+func issuedDetail(t store.Token, owner string) map[string]string {
+	detail := map[string]string{"class": t.Class, "name": audit.Clip(t.Name), "owner": owner}
+	if len(t.Scope) > 0 {
+		detail["scope"] = strings.Join(t.Scope, " ")
+	}
+	if !t.ExpiresAt.IsZero() {
+		detail["expires"] = t.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return detail
 }
 
 var errRevoked = fault.Unauthenticatedf("the credential was revoked")

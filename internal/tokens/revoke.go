@@ -3,6 +3,7 @@ package tokens
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
@@ -54,11 +55,14 @@ func revoke(t *store.Token, now time.Time, by, reason string) int {
 	return 1
 }
 
+const bySecret = "by its own secret"
+
 // RevokeSecret ends the token that a secret opens; having it is right enough.
 // It reports nothing about secrets that are unknown.
 func (s *Service) RevokeSecret(ctx context.Context, text string) error {
 	found, err := s.recognise(ctx, text)
 	if fault.Is(err, fault.NotFound) {
+		s.recordUnknownRevoke(ctx)
 		return nil
 	}
 	if err != nil {
@@ -75,12 +79,13 @@ func (s *Service) RevokeSecret(ctx context.Context, text string) error {
 		if err != nil {
 			return err
 		}
-		ended = revoke(&t, now, "", "by its own secret")
+		ended = revoke(&t, now, "", bySecret)
 		if err := tx.UpdateToken(t); err != nil {
 			return err
 		}
 		e := audit.Event(ctx, now, nil, "token.revoke", audit.OK)
 		e.Target, e.TokenID, e.ActorID = t.ID, t.ID, t.AccountID
+		e.Detail = map[string]string{"reason": bySecret}
 		return tx.AppendEvent(e)
 	})
 	if err != nil {
@@ -88,6 +93,17 @@ func (s *Service) RevokeSecret(ctx context.Context, text string) error {
 	}
 	s.counts.token(revokedOne, found.Token.Class, ended)
 	return nil
+}
+
+// recordUnknownRevoke counts the secrets that were to be ended and that nothing
+// is known of.
+func (s *Service) recordUnknownRevoke(ctx context.Context) {
+	key := audit.TallyKey{Action: "token.revoke", Reason: string(ReasonUnknown), Addr: audit.FromContext(ctx).Addr}
+	s.audit.Tally(key, func() store.Event {
+		e := audit.Event(ctx, s.now(), nil, key.Action, audit.Refused)
+		e.Reason, e.Detail = key.Reason, audit.Asked(ctx, "")
+		return e
+	})
 }
 
 // RevokeAll ends all tokens of an account, those included that are being made
@@ -128,7 +144,7 @@ func (s *Service) revokeAll(ctx context.Context, caller *identity.Identity, acco
 		}
 		e := audit.Event(ctx, now, caller, "account.revoke_tokens", audit.OK)
 		e.Target = accountID
-		e.Detail = map[string]string{"account": account.Name, "reason": reason}
+		e.Detail = map[string]string{"account": account.Name, "reason": reason, "tokens": strconv.Itoa(n)}
 		return tx.AppendEvent(e)
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/fault"
 	"github.com/latchkey-auth/latchkey/internal/identity"
 	"github.com/latchkey-auth/latchkey/internal/scope"
@@ -38,7 +39,11 @@ func (s *Service) standing(ctx context.Context, caller *identity.Identity, slot 
 	found, err := s.store.SecretOfSlot(ctx, caller.AccountID, slot)
 	if err == nil {
 		if text, ok := s.unseal(found, caller, now); ok {
-			return Issued{Token: found.Token, Secret: text}, mayHold(caller, found.Token, owner)
+			if err := mayHold(caller, found.Token, owner); err != nil {
+				return Issued{}, err
+			}
+			s.recordShown(ctx, caller, found.Token, now)
+			return Issued{Token: found.Token, Secret: text}, nil
 		}
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return Issued{}, fault.FromStore(err)
@@ -50,6 +55,15 @@ func (s *Service) standing(ctx context.Context, caller *identity.Identity, slot 
 	}
 	return s.takeSlot(ctx, caller, owner, t, slot, form, now)
 }
+
+// recordShown writes the event of a secret that was handed out once more.
+func (s *Service) recordShown(ctx context.Context, caller *identity.Identity, t store.Token, now time.Time) {
+	e := audit.Event(ctx, now, caller, "token.show", audit.OK)
+	e.Target, e.Detail = t.ID, map[string]string{"slot": t.Slot}
+	s.audit.Record(e)
+}
+
+const replacedAtLogin = "replaced at login"
 
 // takeSlot puts a new token into a slot, unless somebody else just did.
 func (s *Service) takeSlot(ctx context.Context, caller *identity.Identity, owner *holder, t store.Token, slot string, form Form, now time.Time) (Issued, error) {
@@ -75,10 +89,20 @@ func (s *Service) takeSlot(ctx context.Context, caller *identity.Identity, owner
 		default:
 			if known, ok := s.unseal(old, caller, now); ok {
 				result = Issued{Token: old.Token, Secret: known}
-				return mayHold(caller, old.Token, owner)
+				if err := mayHold(caller, old.Token, owner); err != nil {
+					return err
+				}
+				e := audit.Event(ctx, now, caller, "token.show", audit.OK)
+				e.Target, e.Detail = old.Token.ID, map[string]string{"slot": slot}
+				return tx.AppendEvent(e)
 			}
-			old.Token.RevokedAt, old.Token.RevokeReason = now, "replaced at login"
+			old.Token.RevokedAt, old.Token.RevokeReason = now, replacedAtLogin
 			if err := tx.UpdateToken(old.Token); err != nil {
+				return err
+			}
+			e := audit.Event(ctx, now, caller, "token.revoke", audit.OK)
+			e.Target, e.Detail = old.Token.ID, map[string]string{"reason": replacedAtLogin}
+			if err := tx.AppendEvent(e); err != nil {
 				return err
 			}
 			change := store.Change{At: now, Kind: store.ChangeToken, TokenID: old.Token.ID}

@@ -10,6 +10,7 @@ package tokens
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,10 @@ type Options struct {
 	// while the store does not answer. Default 0: they fail.
 	StaleFor time.Duration
 
+	// Checks says which successful checks are events in the audit log. Default
+	// [audit.ChecksSampled].
+	Checks audit.Checks
+
 	PollEvery  time.Duration // how often the change log is read; default a quarter of Bound
 	FlushEvery time.Duration // how often last uses are written; default 5 s
 
@@ -74,6 +79,8 @@ type Service struct {
 	started  time.Time    // for the monotonic clock
 	position atomic.Int64 // number of the last change that was applied from the log
 	followed atomic.Int64 // when the log was last known to be read to its end, ns since started; -1: never
+
+	allChecks bool // each successful check is an event
 }
 
 // New returns a core. It serves right away; [Service.Run] makes it fast, since
@@ -102,6 +109,15 @@ func New(opts Options) (*Service, error) {
 	}
 	s.policy.Store(&policy)
 	s.followed.Store(-1)
+	switch opts.Checks {
+	case audit.ChecksNone:
+	case audit.ChecksAll:
+		s.allChecks = true
+	case audit.ChecksSampled, "":
+		s.uses.seen = s.sample
+	default:
+		return nil, fmt.Errorf("tokens: there is no amount of events about checks called %q", opts.Checks)
+	}
 	return s, nil
 }
 

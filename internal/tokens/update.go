@@ -3,7 +3,10 @@ package tokens
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
@@ -62,6 +65,7 @@ func (s *Service) change(ctx context.Context, caller *identity.Identity, id, ver
 		if err := need(caller, t.AccountID, verb); err != nil {
 			return err
 		}
+		before := t
 		if err := do(tx, &t, now); err != nil {
 			return err
 		}
@@ -69,16 +73,41 @@ func (s *Service) change(ctx context.Context, caller *identity.Identity, id, ver
 			return err
 		}
 		e := audit.Event(ctx, now, caller, action, audit.OK)
-		e.Target = id
-		if t.RevokeReason != "" {
-			e.Detail = map[string]string{"reason": t.RevokeReason}
-		}
+		e.Target, e.Detail = id, changedDetail(before, t)
 		return tx.AppendEvent(e)
 	})
 	if err != nil {
 		return store.Token{}, fault.FromStore(err)
 	}
 	return t, nil
+}
+
+// changedDetail says in an event what became of a token.
+func changedDetail(before, after store.Token) map[string]string {
+	var names []string
+	for _, field := range []struct {
+		name    string
+		changed bool
+	}{
+		{"name", before.Name != after.Name},
+		{"labels", !maps.Equal(before.Labels, after.Labels)},
+		{"scope", !slices.Equal(before.Scope, after.Scope)},
+		{"cidrs", !slices.Equal(before.CIDRs, after.CIDRs)},
+		{"expires_at", !before.ExpiresAt.Equal(after.ExpiresAt)},
+		{"idle_timeout", before.IdleAfter != after.IdleAfter},
+	} {
+		if field.changed {
+			names = append(names, field.name)
+		}
+	}
+	detail := map[string]string{}
+	if after.RevokeReason != "" {
+		detail["reason"] = after.RevokeReason
+	}
+	if len(names) > 0 {
+		detail["changed"] = strings.Join(names, " ")
+	}
+	return detail
 }
 
 func (u Update) apply(t *store.Token, now time.Time) error {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
 
@@ -23,6 +24,8 @@ type uses struct {
 	sorting sync.Mutex           // taken before mu
 	waiting map[string]store.Use // the latest of each token
 	leaving map[string]store.Use // what is being written
+
+	seen func(use) // told of each, if set; holds sorting
 }
 
 // use is a use of the token of an entry.
@@ -31,6 +34,7 @@ type use struct {
 	second int64 // since 1970
 	addr   netip.Addr
 	agent  string
+	door   string
 }
 
 // record notes a use.
@@ -50,6 +54,9 @@ func (u *uses) sort() {
 	u.fresh = nil
 	u.mu.Unlock()
 	for _, one := range fresh {
+		if u.seen != nil {
+			u.seen(one)
+		}
 		u.keep(store.Use{TokenID: one.entry.id.TokenID, At: time.Unix(one.second, 0).UTC(), Addr: one.addr, Agent: one.agent})
 	}
 }
@@ -73,6 +80,11 @@ func (u *uses) latest(tokenID string) (store.Use, bool) {
 		one, ok = u.leaving[tokenID]
 	}
 	return one, ok
+}
+
+// sample counts a use for the audit log.
+func (s *Service) sample(one use) {
+	s.audit.Used(audit.Use{By: one.entry.id, Door: one.door, Addr: one.addr, At: time.Unix(one.second, 0)})
 }
 
 // flush writes what waits. What cannot be written waits on. It is not meant to

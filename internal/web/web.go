@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -86,10 +87,19 @@ func Identify(peers Peers, next http.Handler) http.Handler {
 		h[CorrelationIDHeader] = []string{correlation}
 		ctx := audit.NewContext(r.Context(), audit.Request{
 			Addr: peers.ClientAddr(r), Agent: r.UserAgent(),
-			RequestID: id, CorrelationID: correlation,
+			RequestID: id, CorrelationID: correlation, Method: r.Method, Path: writtenPath(r.URL),
 		})
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// writtenPath returns a path as the client wrote it, at no cost where that is
+// how it is decoded.
+func writtenPath(u *url.URL) string {
+	if u.RawPath != "" {
+		return u.RawPath
+	}
+	return u.Path
 }
 
 // newID returns 32 hexadecimal digits, the form that Pulp's correlation ids

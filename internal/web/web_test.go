@@ -138,7 +138,7 @@ func identify(correlation []string) (audit.Request, http.Header, http.Header) {
 
 func TestIdentify(t *testing.T) {
 	from, inside, sent := identify(nil)
-	want := audit.Request{Addr: netip.MustParseAddr("198.51.100.7"), Agent: "tester/1", RequestID: from.RequestID, CorrelationID: from.RequestID}
+	want := audit.Request{Addr: netip.MustParseAddr("198.51.100.7"), Agent: "tester/1", RequestID: from.RequestID, CorrelationID: from.RequestID, Method: "GET", Path: "/"}
 	if diff := cmp.Diff(want, from, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("FromContext(), -want +got:\n%s", diff)
 	}
