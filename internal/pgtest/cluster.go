@@ -39,6 +39,7 @@ type Cluster struct {
 	admin   *url.URL          // superuser, database "postgres"
 	process *proctest.Process // nil for a server that was not started here
 	folder  *proctest.Folder  // nil likewise
+	again   func() (*proctest.Process, error)
 }
 
 // Start starts a server on a free port of 127.0.0.1, with its data in a temporary folder and a random password for its
@@ -89,7 +90,8 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 			Scheme: "postgres", User: url.UserPassword(superuser, password),
 			Host: "127.0.0.1:" + strconv.Itoa(port), Path: "/postgres", RawQuery: "sslmode=disable",
 		}
-		c.process, err = init.server(port, opts)
+		c.again = func() (*proctest.Process, error) { return init.server(port, opts) }
+		c.process, err = c.again()
 		if err != nil {
 			return err
 		}
@@ -119,6 +121,33 @@ func (c *Cluster) Stop() error {
 		removeErr = c.folder.Remove()
 	}
 	return errors.Join(stopErr, removeErr)
+}
+
+// ErrNotOurs says that a server was not started by this package, which therefore does not crash it.
+var ErrNotOurs = errors.New("this PostgreSQL is not the test's own")
+
+// Crash ends the server at once and with every connection to it, as `pg_ctl stop -m immediate` does, so that it has to
+// recover when it is started again. With [Options.Durable] it keeps what it said was committed. The next calls may be
+// Restart and Stop; nobody else may use the Cluster meanwhile.
+func (c *Cluster) Crash() error {
+	if c.process == nil {
+		return ErrNotOurs
+	}
+	return c.process.Stop(syscall.SIGQUIT, 10*time.Second)
+}
+
+// Restart starts the server that Crash has ended, at the same address, and waits until it answers.
+func (c *Cluster) Restart(ctx context.Context) (err error) {
+	if c.process == nil {
+		return ErrNotOurs
+	}
+	if c.process, err = c.again(); err != nil {
+		return err
+	}
+	if err := proctest.WaitFor(ctx, c.ping, c.process); err != nil {
+		return fmt.Errorf("waiting for PostgreSQL: %w", err)
+	}
+	return nil
 }
 
 // DSN returns the postgres:// URL of the server's own database, for a superuser. It is for questions to the server;

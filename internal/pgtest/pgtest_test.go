@@ -216,3 +216,41 @@ func TestExternalServerMustBeAURL(t *testing.T) {
 		t.Errorf("Start with a DSN that is no URL: error %v, want one without the password", err)
 	}
 }
+
+// A server that crashes comes back with what it said was committed, at the same address.
+func TestCrash(t *testing.T) {
+	cluster, err := pgtest.Start(pgtest.Options{Durable: true})
+	if errors.Is(err, pgtest.ErrNotInstalled) {
+		proctest.Missing(t, err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	dsn, err := cluster.CreateDatabase(t.Context(), "crash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := connect(t, dsn)
+	if _, err := before.Exec(t.Context(), "CREATE TABLE kept (id int)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Crash(); errors.Is(err, pgtest.ErrNotOurs) {
+		t.Skip("the server is not the test's own")
+	} else if err != nil {
+		t.Fatalf("Crash() = %v, want no error", err)
+	}
+	if err := before.Ping(t.Context()); err == nil {
+		t.Error("a connection outlived the crash")
+	}
+	if err := cluster.Restart(t.Context()); err != nil {
+		t.Fatalf("Restart() = %v, want no error", err)
+	}
+	if got := query[int](t, connect(t, dsn), "SELECT count(*) FROM kept"); got != 0 {
+		t.Errorf("rows in the table that was kept = %d, want 0", got)
+	}
+}
