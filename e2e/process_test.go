@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,9 +35,19 @@ type process struct {
 	done     chan struct{}
 	err      error // once done is closed
 	asked    bool  // to end
+	killed   sync.Once
 }
 
+// start starts a program, which is killed at the end of the test.
 func start(t *testing.T, c command) *process {
+	t.Helper()
+	p := launch(t, c)
+	t.Cleanup(p.kill)
+	return p
+}
+
+// launch starts a program; the caller has to kill it.
+func launch(t *testing.T, c command) *process {
 	t.Helper()
 	folder := t.TempDir()
 	p := &process{out: filepath.Join(folder, "stdout"), log: filepath.Join(folder, "stderr"), done: make(chan struct{})}
@@ -55,7 +66,6 @@ func start(t *testing.T, c command) *process {
 	if err := p.run(); err != nil {
 		t.Fatalf("starting %s: %v", c.path, err)
 	}
-	t.Cleanup(p.kill)
 	return p
 }
 
@@ -118,9 +128,10 @@ func (p *process) terminate() error {
 	}
 }
 
-// kill ends what is left of the program's process group.
+// kill ends what is left of the program's process group, the first time that
+// it is called: later, the number may be somebody else's.
 func (p *process) kill() {
-	_ = syscall.Kill(-p.pid(), syscall.SIGKILL) // fails when nobody is left
+	p.killed.Do(func() { _ = syscall.Kill(-p.pid(), syscall.SIGKILL) }) // fails when nobody is left
 	<-p.done
 }
 

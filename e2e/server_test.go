@@ -31,13 +31,16 @@ type serveOptions struct {
 	args   []string // of `latchkey serve`, besides where to listen
 	config string   // the text of a configuration file, if any
 	on     *port    // where to listen; nil: a free port
+	data   string   // the data folder; "": one of its own
 }
 
 // latchkey is a running `latchkey serve`.
 type latchkey struct {
 	t       *testing.T
 	url     string
-	home    string // its home and working folder, with the data folder in it
+	home    string // its home and working folder
+	data    string // its data folder
+	command command
 	process *process
 
 	mu      sync.Mutex
@@ -53,7 +56,10 @@ func serve(t *testing.T, o serveOptions) *latchkey {
 	}
 	s := &latchkey{t: t, url: "http://" + o.on.address, home: t.TempDir()}
 	s.hide(adminPassword)
-	args := append([]string{"serve", "--listen", o.on.address}, o.args...)
+	if s.data = o.data; s.data == "" {
+		s.data = filepath.Join(s.home, "latchkey-data") // the default
+	}
+	args := append([]string{"serve", "--listen", o.on.address, "--data", s.data}, o.args...)
 	if o.config != "" {
 		file := filepath.Join(s.home, "latchkey.yaml")
 		if err := os.WriteFile(file, []byte(o.config), 0o600); err != nil {
@@ -62,10 +68,11 @@ func serve(t *testing.T, o serveOptions) *latchkey {
 		args = append(args, "--config", file)
 	}
 	o.on.release()
-	s.process = start(t, command{
+	s.command = command{
 		path: program(t), args: args, dir: s.home,
 		env: []string{"HOME=" + s.home, "LATCHKEY_ADMIN_PASSWORD=" + adminPassword, "LATCHKEY_LOG_LEVEL=debug"},
-	})
+	}
+	s.process = launch(t, s.command)
 	t.Cleanup(s.stop)
 	s.awaitReady()
 	return s
@@ -82,8 +89,19 @@ func (s *latchkey) awaitReady() {
 	})
 }
 
+// crash kills the server, without a chance to do anything more.
+func (s *latchkey) crash() { s.process.kill() }
+
+// restart starts a server that has ended, with the same data and address.
+func (s *latchkey) restart() {
+	s.t.Helper()
+	s.process = launch(s.t, s.command)
+	s.awaitReady()
+}
+
 // stop stops the server and looks at what it leaves behind.
 func (s *latchkey) stop() {
+	defer s.process.kill()
 	if err := s.process.terminate(); err != nil {
 		s.t.Errorf("latchkey serve after SIGTERM: %v, want exit status 0", err)
 	}
@@ -93,7 +111,7 @@ func (s *latchkey) stop() {
 	}
 	s.keptSecrets("its log", []byte(stderr))
 	s.keptSecrets("its output", []byte(s.process.stdout(s.t)))
-	err := filepath.WalkDir(filepath.Join(s.home, "latchkey-data"), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(s.data, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
