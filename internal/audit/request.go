@@ -23,9 +23,24 @@ type Request struct {
 
 type contextKey struct{}
 
+// requestContext is a context with a request. It is made for every request
+// that comes, so it is one allocation, which [context.WithValue] is not.
+type requestContext struct {
+	context.Context
+	request Request
+}
+
+// Value implements [context.Context].
+func (c *requestContext) Value(key any) any {
+	if key == (contextKey{}) {
+		return &c.request
+	}
+	return c.Context.Value(key)
+}
+
 // NewContext returns a context that carries r to the core.
 func NewContext(ctx context.Context, r Request) context.Context {
-	return context.WithValue(ctx, contextKey{}, &r)
+	return &requestContext{ctx, r}
 }
 
 // FromContext returns what [NewContext] put in, or nothing.

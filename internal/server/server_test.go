@@ -30,12 +30,13 @@ const adminPassword = "a planted password"
 
 // running is a server that listens.
 type running struct {
-	url  string
-	made secret.Text
-	stop func() error // ends it and waits
+	url     string
+	made    secret.Text
+	handler http.Handler
+	stop    func() error // ends it and waits
 }
 
-func open(t *testing.T, path string) store.Store {
+func open(t testing.TB, path string) store.Store {
 	t.Helper()
 	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
 	if err != nil {
@@ -46,7 +47,7 @@ func open(t *testing.T, path string) store.Store {
 }
 
 // start runs a server on a store until the test ends.
-func start(t *testing.T, db store.Store, keys *serverkey.Ring, change func(*server.Options)) running {
+func start(t testing.TB, db store.Store, keys *serverkey.Ring, change func(*server.Options)) running {
 	t.Helper()
 	o := server.Options{
 		Store: db, Keys: keys, Log: slog.New(slog.DiscardHandler),
@@ -83,7 +84,7 @@ func start(t *testing.T, db store.Store, keys *serverkey.Ring, change func(*serv
 		}
 	}
 	t.Cleanup(func() { _ = stop() })
-	s := running{url: "http://" + l.Addr().String(), made: made, stop: stop}
+	s := running{url: "http://" + l.Addr().String(), made: made, handler: srv.Handler(), stop: stop}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if status, body, _ := get(t, s.url+"/latchkey/readyz"); status == 200 {
 			return s
@@ -93,7 +94,7 @@ func start(t *testing.T, db store.Store, keys *serverkey.Ring, change func(*serv
 	}
 }
 
-func get(t *testing.T, target string, header ...string) (int, string, http.Header) {
+func get(t testing.TB, target string, header ...string) (int, string, http.Header) {
 	t.Helper()
 	req, err := http.NewRequest("GET", target, nil)
 	if err != nil {
@@ -114,7 +115,7 @@ func get(t *testing.T, target string, header ...string) (int, string, http.Heade
 	return res.StatusCode, string(body), res.Header
 }
 
-func login(t *testing.T, base string) string {
+func login(t testing.TB, base string) string {
 	t.Helper()
 	res, err := http.PostForm(base+"/api-token-auth/", url.Values{"username": {"admin"}, "password": {adminPassword}})
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -44,31 +43,46 @@ func (p Peers) Trusts(addr netip.Addr) bool {
 // (S84).
 func (p Peers) ClientAddr(r *http.Request) netip.Addr {
 	addr := parseAddr(r.RemoteAddr)
-	chain := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
-	if !p.Trusts(addr) || strings.TrimSpace(chain) == "" {
+	lines := r.Header["X-Forwarded-For"]
+	if !p.Trusts(addr) || len(lines) == 0 || len(lines) == 1 && strings.TrimSpace(lines[0]) == "" {
 		return addr
 	}
-	hops := strings.Split(chain, ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		addr = parseAddr(strings.TrimSpace(hops[i]))
-		if !p.Trusts(addr) {
-			return addr
+	for i := len(lines) - 1; i >= 0; i-- {
+		for rest, more := lines[i], true; more; {
+			hop, last := rest, strings.LastIndexByte(rest, ',')
+			if more = last >= 0; more {
+				rest, hop = rest[:last], rest[last+1:]
+			}
+			addr = parseAddr(strings.TrimSpace(hop))
+			if !p.Trusts(addr) {
+				return addr
+			}
 		}
 	}
 	return addr
 }
 
 // parseAddr reads an address with or without a port, without zone and with
-// IPv4 in IPv6 unwrapped.
+// IPv4 in IPv6 unwrapped. What it cannot read is an address that is not valid.
 func parseAddr(s string) netip.Addr {
-	if host, _, err := net.SplitHostPort(s); err == nil {
-		s = host
+	if end := len(s); end > 0 && s[end-1] >= '0' && s[end-1] <= '9' && strings.IndexByte(s, ':') >= 0 {
+		if with, err := netip.ParseAddrPort(s); err == nil {
+			return plain(with.Addr())
+		}
 	}
 	addr, err := netip.ParseAddr(strings.Trim(s, "[]"))
 	if err != nil {
 		return netip.Addr{}
 	}
-	return addr.Unmap().WithZone("")
+	return plain(addr)
+}
+
+func plain(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap()
+	if addr.Zone() != "" {
+		addr = addr.WithZone("")
+	}
+	return addr
 }
 
 // Identify is the outermost step: it gives the request an id, keeps or makes a
@@ -77,14 +91,15 @@ func parseAddr(s string) netip.Addr {
 func Identify(peers Peers, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := newID()
-		correlation := r.Header.Get(CorrelationIDHeader)
-		if !goodCorrelationID(correlation) {
-			correlation = id
+		correlation := id
+		if given := r.Header[CorrelationIDHeader]; len(given) > 0 && goodCorrelationID(given[0]) {
+			correlation = given[0]
 		}
-		r.Header[CorrelationIDHeader] = []string{correlation}
+		values := [...]string{id, correlation}
+		r.Header[CorrelationIDHeader] = values[1:2:2]
 		h := w.Header()
-		h[RequestIDHeader] = []string{id}
-		h[CorrelationIDHeader] = []string{correlation}
+		h[RequestIDHeader] = values[0:1:1]
+		h[CorrelationIDHeader] = values[1:2:2]
 		ctx := audit.NewContext(r.Context(), audit.Request{
 			Addr: peers.ClientAddr(r), Agent: r.UserAgent(),
 			RequestID: id, CorrelationID: correlation, Method: r.Method, Path: writtenPath(r.URL),
