@@ -95,6 +95,9 @@ func serve(ctx context.Context, env *environment, c config.Config) error {
 		return err
 	}
 	welcome(env.stdout, publicURL(c, listener), made, c.AdminPassword)
+	pacing, stopPacing := context.WithCancel(ctx)
+	defer stopPacing()
+	go leaveGarbage(pacing, os.Getenv("GOGC"))
 	return srv.Serve(ctx, listener, server.HTTPOptions{
 		ReadHeaderTimeout: c.HTTP.ReadHeaderTimeout, IdleTimeout: c.HTTP.IdleTimeout,
 		MaxHeaderBytes: c.HTTP.MaxHeaderBytes, Drain: c.HTTP.Drain,
