@@ -12,7 +12,7 @@ import (
 )
 
 // described are the headers by which a proxy says what it was asked.
-var described = []string{"X-Original-Method: GET", "X-Original-URI: /files/a/report.txt"}
+var described = []string{"X-Forwarded-For: 192.0.2.1", "X-Original-Method: GET", "X-Original-URI: /files/a/report.txt"}
 
 const verifyPath = "/latchkey/verify"
 
