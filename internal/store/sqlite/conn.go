@@ -53,12 +53,16 @@ func connect(ctx context.Context, dsn string) (*conn, error) {
 	return &conn{inner: full, prepared: make(map[string]sqliteStmt)}, nil
 }
 
-func (c *conn) close() error {
+func (c *conn) close() error { return errors.Join(c.forget(), c.inner.Close()) }
+
+// forget closes the prepared statements and leaves the connection open.
+func (c *conn) forget() error {
 	var errs []error
 	for _, s := range c.prepared {
 		errs = append(errs, s.Close())
 	}
-	return errors.Join(append(errs, c.inner.Close())...)
+	clear(c.prepared)
+	return errors.Join(errs...)
 }
 
 // statement prepares query for the life of the connection.

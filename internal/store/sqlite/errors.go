@@ -50,3 +50,9 @@ func broken(err error) error {
 	}
 	return nil
 }
+
+// isConstraint reports whether a row broke any rule of the schema.
+func isConstraint(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
+}

@@ -23,6 +23,12 @@ func private(path string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("create the database file: %w", err)
 	}
+	return checkFiles(path)
+}
+
+// checkFiles refuses a database when it, or a file that SQLite keeps beside it,
+// is open to others.
+func checkFiles(path string) error {
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		if err := checkMode(path + suffix); err != nil {
 			return err
