@@ -27,6 +27,8 @@ func newRootCommand(env *environment) *cobra.Command {
 	root := noun("latchkey", "A token authentication server, and its command line", rootLong, rootExample,
 		newServeCommand(env),
 		newConfigCommand(env),
+		newBackupCommand(env),
+		newRestoreCommand(env),
 		newLoginCommand(env),
 		newLogoutCommand(env),
 		newSwitchCommand(env),

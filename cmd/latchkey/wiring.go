@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -18,27 +16,8 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/source"
 	"github.com/latchkey-auth/latchkey/internal/source/django"
 	"github.com/latchkey-auth/latchkey/internal/source/pulp"
-	"github.com/latchkey-auth/latchkey/internal/store"
-	"github.com/latchkey-auth/latchkey/internal/store/postgres"
-	"github.com/latchkey-auth/latchkey/internal/store/sqlite"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 )
-
-// openStore opens the database that the configuration names: one of two, so
-// there is no registry of them.
-func openStore(ctx context.Context, c config.Config, log *slog.Logger) (store.Store, error) {
-	name := c.Database.Reveal()
-	if strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://") {
-		return postgres.Open(ctx, postgres.Options{
-			DSN: c.Database.Reveal(), MaxConns: c.DatabaseMaxConns, Pooler: c.DatabasePooler, Log: log,
-		})
-	}
-	path := filepath.Join(c.Data, "latchkey.db")
-	if file, ok := strings.CutPrefix(name, "sqlite:"); ok {
-		path = file
-	}
-	return sqlite.Open(ctx, sqlite.Options{Path: path, Log: log})
-}
 
 // serverOptions says in the server's own terms what the configuration asks
 // for.

@@ -35,7 +35,7 @@ func (s *Service) Bootstrap(ctx context.Context, given secret.Text) (made secret
 	}
 	text := given
 	if text.Empty() {
-		text = secret.New(newPassword())
+		text = secret.New(NewPassword())
 	} else if err := password.CheckNew(text.Reveal()); err != nil {
 		return secret.Text{}, fmt.Errorf("the administrator's password from the environment cannot be used: %w", err)
 	}

@@ -137,9 +137,9 @@ func checkText(field, text string) error {
 // newAccountID returns an id that is never given out again.
 func newAccountID(now time.Time) string { return "acc_" + audit.NewID(now) }
 
-// newPassword makes a password of 24 characters that can be typed: 24 of 32
+// NewPassword makes a password of 24 characters that can be typed: 24 of 32
 // possible ones, 120 bits.
-func newPassword() string {
+func NewPassword() string {
 	const letters = "abcdefghijkmnpqrstuvwxyz23456789"
 	var b strings.Builder
 	for i := range 24 {

@@ -50,6 +50,9 @@ func TestMove(t *testing.T) {
 					t.Errorf("TokenByDigest(successor) = %+v, %v, want tok_plain with a predecessor", found, err)
 				}
 				if err := s.Update(t.Context(), func(tx store.Tx) error {
+					if n, err := tx.CountLive("acc_ann", epoch, 100); err != nil || n != 2 {
+						t.Errorf("CountLive() after the restore = %d, %v, want 2", n, err)
+					}
 					tok, secret := token("bob", "new")
 					return tx.InsertToken(tok, secret)
 				}); err != nil {

@@ -94,7 +94,7 @@ func (p *Plan) AcceptRevived() { p.decided = true }
 
 // CarryOver brings in what a newer state of the same server's data says was
 // taken away since. It fails with [ErrOlder] when it is no such thing.
-func (p *Plan) CarryOver(ctx context.Context, newer portable.Source) (sqlite.Carried, error) {
+func (p *Plan) CarryOver(ctx context.Context, newer portable.Source) (_ sqlite.Carried, err error) {
 	none := sqlite.Carried{}
 	if newer.Schema() == 0 {
 		return none, fmt.Errorf("%w: there is nothing in it", ErrOlder)
@@ -117,7 +117,7 @@ func (p *Plan) CarryOver(ctx context.Context, newer portable.Source) (sqlite.Car
 	if err != nil {
 		return none, err
 	}
-	defer upgraded.Close()
+	defer func() { err = errors.Join(err, upgraded.Close()) }()
 	if err := portable.Copy(ctx, upgraded, newer); err != nil {
 		return none, err
 	}

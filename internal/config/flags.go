@@ -28,9 +28,21 @@ type Flags struct {
 // for the file that can have all. Give what it returns to [Load] once the
 // command line has been parsed.
 func RegisterFlags(set *pflag.FlagSet) *Flags {
+	return register(set, func(keyFlag) bool { return true })
+}
+
+// RegisterDataFlags is RegisterFlags for commands that work on the data of a
+// server without running one: only --config and where the data is.
+func RegisterDataFlags(set *pflag.FlagSet) *Flags {
+	return register(set, func(k keyFlag) bool { return k.key == "data" || k.key == "database" })
+}
+
+func register(set *pflag.FlagSet, wanted func(keyFlag) bool) *Flags {
 	f := &Flags{set: set, file: set.String("config", "", "read this configuration `file` (LATCHKEY_CONFIG)")}
 	for _, k := range keyFlags() {
-		set.String(k.name, "", k.usage)
+		if wanted(k) {
+			set.String(k.name, "", k.usage)
+		}
 	}
 	return f
 }

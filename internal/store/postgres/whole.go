@@ -160,9 +160,9 @@ func (w *whole) Position(ctx context.Context) (int64, error) {
 }
 
 // Clear implements [portable.Target]. The schema is the newest since Replace
-// began.
+// began. Tables that follow from others are emptied with them.
 func (w *whole) Clear(ctx context.Context) error {
-	return w.exec(ctx, "empty the tables", `truncate `+w.names()+` restart identity`)
+	return w.exec(ctx, "empty the tables", `truncate `+w.names()+` restart identity cascade`)
 }
 
 // Restart implements [portable.Target].
