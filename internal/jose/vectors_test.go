@@ -1,0 +1,128 @@
+package jose
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
+	"strings"
+	"testing"
+)
+
+func unb64(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(strings.NewReplacer("\n", "", "\t", "").Replace(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// rfc7638 is the modulus of RFC 7638 section 3.1.
+const rfc7638 = `0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs
+	tn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbI
+	SD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw`
+
+func TestThumbprint(t *testing.T) {
+	k, err := NewPublicKey(RS256, &rsa.PublicKey{N: new(big.Int).SetBytes(unb64(t, rfc7638)), E: 65537})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"; k.ID() != want {
+		t.Errorf("ID() = %s, want %s (RFC 7638 section 3.1)", k.ID(), want)
+	}
+	x := unb64(t, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
+	if k, err = NewPublicKey(EdDSA, ed25519.PublicKey(x)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"; k.ID() != want {
+		t.Errorf("ID() = %s, want %s (RFC 8037 appendix A.3)", k.ID(), want)
+	}
+}
+
+// The id of libtrust, computed by its rule with another program.
+func TestLibtrustID(t *testing.T) {
+	k, err := NewPublicKey(EdDSA, ed25519.PublicKey(unb64(t, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "A3R7:3D62:FG5W:BK2Z:KV66:MHW3:BLWN:WIYR:GS7D:BZ23:IVPY:4G3Z"; k.LibtrustID() != want {
+		t.Errorf("LibtrustID() = %s, want %s", k.LibtrustID(), want)
+	}
+}
+
+// Signatures of RFC 7515 and RFC 8037.
+func TestSignaturesOfRFCs(t *testing.T) {
+	secret, err := NewSecretKey("", unb64(t, "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p256, err := NewPublicKey(ES256, &ecdsa.PublicKey{
+		Curve: elliptic.P256(),
+		X:     new(big.Int).SetBytes(unb64(t, "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU")),
+		Y:     new(big.Int).SetBytes(unb64(t, "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ed, err := NewPublicKey(EdDSA, ed25519.PublicKey(unb64(t, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const joe = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+	for name, c := range map[string]struct {
+		key                *Key
+		message, signature string
+	}{
+		"RFC 7515 A.1": {secret, "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." + joe, "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"},
+		"RFC 7515 A.3": {p256, "eyJhbGciOiJFUzI1NiJ9." + joe, "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"},
+		"RFC 8037 A.4": {ed, "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc", "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"},
+	} {
+		signature := unb64(t, c.signature)
+		if err := c.key.verify([]byte(c.message), signature); err != nil {
+			t.Errorf("%s: verify() = %v, want no error", name, err)
+		}
+		if err := c.key.verify([]byte(c.message+"A"), signature); err == nil {
+			t.Errorf("%s: verify() of another message = nil, want an error", name)
+		}
+	}
+}
+
+// FuzzVerify checks that nothing makes Verify panic, and that what it takes was
+// signed.
+func FuzzVerify(f *testing.F) {
+	k, err := Generate(ES256)
+	if err != nil {
+		f.Fatal(err)
+	}
+	token := sign(f, k, good())
+	for _, seed := range []string{
+		"", "..", token, token + "=", "eyJhbGciOiJub25lIn0.e30.", "e30.e30.e30", strings.Repeat(".", 100),
+		"eyJhbGciOiJFUzI1NiIsImtpZCI6IiIsInR5cCI6ImF0K2p3dCJ9.e30.AA",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		// Any key id leads to the key, so that as much as possible is reached.
+		got, err := AccessToken(issuer, audience).Verify(text, func(string) *Key { return k }, noon)
+		if err == nil && text != token {
+			t.Errorf("Verify(%q) = %+v, want an error", text, got)
+		}
+	})
+}
+
+// FuzzObject compares the reading of JSON with that of encoding/json.
+func FuzzObject(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"a":1,"a":2}`, `{"a":{"b":[1,2,{"c":null}]}}`, `[1]`, `{"a":"\ud83d\ude00"}`, `{"a":1}x`, "{\"\xff\":1}"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := object(text)
+		if err == nil && (got == nil || json.Unmarshal(text, &map[string]any{}) != nil) {
+			t.Errorf("object(%q) = %v, want an error", text, got)
+		}
+	})
+}
