@@ -14,6 +14,7 @@ const (
 	ChangeToken   ChangeKind = "token"   // TokenID
 	ChangeAccount ChangeKind = "account" // AccountID, with all its tokens
 	ChangeGroups  ChangeKind = "groups"  // some group or its grants: every account
+	ChangeKeys    ChangeKind = "keys"    // the signing keys: all that is verified by them
 )
 
 // Change is one row of the change log: something that turned, or may turn, an

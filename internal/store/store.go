@@ -46,6 +46,7 @@ type Store interface {
 	AccountReader
 	ChangeReader
 	EventReader
+	SigningKeyReader
 	Updater
 	Batcher
 	KeyRegistry
@@ -78,6 +79,7 @@ type Tx interface {
 	TokenWriter
 	AccountWriter
 	GroupWriter
+	SigningKeyWriter
 
 	// AppendChange writes c to the change log, gives it the next number in
 	// commit order and returns that number. From then to the commit, others

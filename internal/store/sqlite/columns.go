@@ -59,11 +59,14 @@ func parse(s string, dest any) (err error) {
 	return err
 }
 
-// micros reads a time from a column of microseconds.
+// micros reads a time from a column of microseconds, the zero time from NULL.
 type micros struct{ t *time.Time }
 
 // Scan implements [sql.Scanner].
 func (m micros) Scan(v any) error {
+	if v == nil {
+		return nil
+	}
 	n, ok := v.(int64)
 	if !ok {
 		return fmt.Errorf("a time is stored as %T", v)

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Updates", updateTests},
 		{"Rivals", rivalTests},
 		{"Keys", keyTests},
+		{"SigningKeys", signingTests},
 		{"Ends", endTests},
 	}
 	for _, suite := range suites {
