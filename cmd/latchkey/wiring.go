@@ -11,6 +11,8 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/config"
 	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/jose"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/server"
 	"github.com/latchkey-auth/latchkey/internal/source"
@@ -38,6 +40,10 @@ func serverOptions(c config.Config) (server.Options, error) {
 			},
 			CacheEntries: c.Check.CacheEntries, Bound: c.Check.Bound, StaleFor: c.Check.StaleFor,
 			KeepEnded: c.Tokens.KeepEnded, Checks: audit.Checks(c.Audit.Checks),
+		},
+		SigningKeys: keyring.Policy{
+			Algorithm: jose.Algorithm(c.Keys.Algorithm), RotateEvery: c.Keys.RotateEvery,
+			PublishBefore: c.Keys.PublishBefore, MaxAge: c.Keys.MaxAge,
 		},
 		Passwords: password.Options{Parallel: c.Passwords.AtOnce, Queue: c.Passwords.Queue},
 		AuditKeep: c.Audit.Keep,

@@ -28,6 +28,10 @@ var rules = []rule{
 		why: "the core knows neither HTTP nor a database, and no accounts beyond what a store says of them"},
 	{from: "internal/accounts", never: []string{"net/http", "database/sql", "os", "flag", "internal/web", "internal/store/sqlite", "internal/store/postgres"},
 		why: "the same goes for accounts"},
+	{from: "internal/keyring", never: []string{"net/http", "database/sql", "os", "flag", "internal/web", "internal/tokens", "internal/accounts", "internal/store/sqlite", "internal/store/postgres"},
+		why: "the same goes for the signing keys, which others build on"},
+	{from: "internal/jose", only: []string{}, never: []string{"net/http", "net/url", "os", "database/sql"},
+		why: "tokens are verified without fetching, finding or opening what they name (S51, S56)"},
 	{from: "internal/scope", only: []string{}, why: "the grammar leans on nothing"},
 	{from: "internal/secret", only: []string{}, why: "anybody may hold a secret"},
 	{from: "internal/store", only: []string{}, why: "the contract leans on nothing"},
@@ -99,6 +103,38 @@ func (r rule) forbids(path string) bool {
 func below(name, pattern string) bool {
 	base, all := strings.CutSuffix(pattern, "/...")
 	return name == base || all && strings.HasPrefix(name, base+"/")
+}
+
+// TestNoEncryption checks that no code for encrypted tokens is in the binary,
+// whose holes were in what nobody used (S60): our own package has none, and no
+// library of JOSE is linked.
+func TestNoEncryption(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"cmd/latchkey").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"internal/jose") {
+		t.Fatal("internal/jose is not in the binary: does the test look at the right thing?")
+	}
+	for _, path := range deps {
+		for part := range strings.SplitSeq(path, "/") {
+			part = strings.ToLower(part)
+			if path != module+"internal/jose" && (strings.Contains(part, "jose") || strings.Contains(part, "jwt") || strings.Contains(part, "jwx") || strings.Contains(part, "jwe")) {
+				t.Errorf("the binary has %s in it, which may decrypt tokens", path)
+			}
+		}
+	}
+	for _, p := range list(t) {
+		if p.ImportPath != module+"internal/jose" {
+			continue
+		}
+		for _, path := range p.Imports {
+			if path == "crypto/cipher" || path == "crypto/aes" || path == "compress/flate" {
+				t.Errorf("internal/jose imports %s: it signs and verifies, and decrypts nothing", path)
+			}
+		}
+	}
 }
 
 // TestProductionImportsNoTests keeps packages that only serve tests out of

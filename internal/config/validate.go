@@ -21,6 +21,7 @@ func (c Config) problems() problems {
 	v.database()
 	v.secrets()
 	v.lives()
+	v.keys()
 	v.passwordSources()
 	v.djangoSource()
 	v.pulp()

@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/accounts"
 	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/serverkey"
@@ -38,6 +39,7 @@ type Core struct {
 	Clock    *Clock
 	Tokens   *tokens.Service
 	Accounts *accounts.Service
+	Signing  *keyring.Service // has no keys before its Start
 
 	Admin *identity.Identity // who may do everything, logged in with a password
 }
@@ -47,6 +49,7 @@ type Core struct {
 // itself.
 type Options struct {
 	Tokens  func(*tokens.Options) // changes the options of the tokens
+	Signing keyring.Policy
 	Logins  throttle.Options
 	Sources []source.Source
 	Keys    *serverkey.Ring // nil: a new one
@@ -81,7 +84,7 @@ func New(t testing.TB, o Options) *Core {
 	})
 	c.Store = Wrap(db)
 	c.Audit = audit.NewLog(c.Store, c.Log)
-	c.Tokens = c.Node(t, o.Tokens)
+	c.Tokens, c.Signing = c.SigningNode(t, o.Tokens, o.Signing)
 	c.Accounts = c.NewAccounts(t, o)
 	if _, err := c.Accounts.Bootstrap(context.Background(), secret.New(Password)); err != nil {
 		t.Fatalf("Bootstrap() = %v", err)
@@ -121,6 +124,28 @@ func (c *Core) Node(t testing.TB, change func(*tokens.Options)) *tokens.Service 
 	})
 	return s
 }
+
+// SigningNode is Node with a ring of signing keys.
+func (c *Core) SigningNode(t testing.TB, change func(*tokens.Options), p keyring.Policy) (*tokens.Service, *keyring.Service) {
+	t.Helper()
+	follower := &following{}
+	ring, err := keyring.New(keyring.Options{
+		Store: c.Store, Secrets: c.Keys, Follower: follower, Audit: c.Audit, Log: c.Log, Policy: p, Now: c.Clock.Now,
+	})
+	if err != nil {
+		t.Fatalf("keyring.New() = %v", err)
+	}
+	follower.Service = c.Node(t, func(o *tokens.Options) {
+		o.OnKeys = ring.Changed
+		if change != nil {
+			change(o)
+		}
+	})
+	return follower.Service, ring
+}
+
+// following is a node that its ring of keys is made before.
+type following struct{ *tokens.Service }
 
 // Idle is Node without following the change log.
 func (c *Core) Idle(t testing.TB, change func(*tokens.Options)) *tokens.Service {

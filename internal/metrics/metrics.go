@@ -30,12 +30,13 @@ const (
 	Gateway             // what is passed on to another service
 	Health              // whether the server lives, and is ready
 	DRF                 // the dialect of Django REST framework's authtoken
+	JWKS                // the public keys for verifiers
 	doorCount
 )
 
 // String names the door as metrics have it.
 func (d Door) String() string {
-	return [...]string{"none", "verify", "api", "gateway", "health", "drf"}[d]
+	return [...]string{"none", "verify", "api", "gateway", "health", "drf", "jwks"}[d]
 }
 
 // Doors lists all doors.

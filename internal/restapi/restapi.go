@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/credential"
 	"github.com/latchkey-auth/latchkey/internal/fault"
 	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/scope"
 	"github.com/latchkey-auth/latchkey/internal/serverkey"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
@@ -27,14 +28,15 @@ import (
 
 // Options are what the API is made of; all are needed but Now.
 type Options struct {
-	Tokens   *tokens.Service
-	Accounts *accounts.Service
-	Audit    *audit.Log
-	Check    *credential.Checker
-	Keys     *serverkey.Ring // seals cursors
-	Log      *slog.Logger
-	Realm    string           // named in challenges
-	Now      func() time.Time // default time.Now
+	Tokens      *tokens.Service
+	Accounts    *accounts.Service
+	SigningKeys *keyring.Service
+	Audit       *audit.Log
+	Check       *credential.Checker
+	Keys        *serverkey.Ring // seals cursors
+	Log         *slog.Logger
+	Realm       string           // named in challenges
+	Now         func() time.Time // default time.Now
 }
 
 // API is the handler of everything under [api.Prefix].

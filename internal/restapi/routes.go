@@ -5,6 +5,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/fault"
 	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/scope"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 )
@@ -102,6 +103,10 @@ func Routes() []Route {
 		{"GET", "/grants", read(accounts.Grants), []string{"account", "group"}, (*call).listGrants},
 		{"POST", "/grants", write(accounts.Grants), nil, (*call).createGrant},
 		{"DELETE", "/grants/{id}", remove(accounts.Grants), nil, (*call).deleteGrant},
+
+		{"GET", "/keys", read(keyring.Resource), nil, (*call).listKeys},
+		{"POST", "/keys/rotate", write(keyring.Resource), nil, (*call).rotateKeys},
+		{"DELETE", "/keys/{id}", remove(keyring.Resource), nil, (*call).revokeKey},
 
 		{"GET", "/audit", read(audit.Resource), auditQuery, (*call).listEvents},
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/credential"
 	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/metrics"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/restapi"
@@ -39,9 +40,10 @@ type Options struct {
 	Log   *slog.Logger
 	Now   func() time.Time // default time.Now
 
-	Tokens    TokenOptions
-	Passwords password.Options
-	AuditKeep time.Duration // how long events are kept; 0: for ever
+	Tokens      TokenOptions
+	SigningKeys keyring.Policy
+	Passwords   password.Options
+	AuditKeep   time.Duration // how long events are kept; 0: for ever
 
 	// Sources makes the password sources, in the order in which they are
 	// asked, once there is a pool to hash with. A nil source is the local one;
@@ -81,6 +83,7 @@ type Server struct {
 	store    store.Store
 	audit    *audit.Log
 	tokens   *tokens.Service
+	keyring  *keyring.Service
 	accounts *accounts.Service
 	throttle *throttle.Logins
 	metrics  *metrics.Metrics
@@ -129,6 +132,13 @@ func (s *Server) buildCore() error {
 		Policy: o.Tokens.Policy, CacheEntries: o.Tokens.CacheEntries,
 		Bound: o.Tokens.Bound, StaleFor: o.Tokens.StaleFor, KeepEnded: o.Tokens.KeepEnded,
 		Checks: o.Tokens.Checks,
+		OnKeys: func() { s.keyring.Changed() }, // not before Run
+	})
+	if err != nil {
+		return err
+	}
+	s.keyring, err = keyring.New(keyring.Options{
+		Store: o.Store, Secrets: o.Keys, Follower: s.tokens, Audit: s.audit, Log: o.Log, Now: o.Now, Policy: o.SigningKeys,
 	})
 	if err != nil {
 		return err
@@ -171,7 +181,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	check := &credential.Checker{Tokens: s.tokens, Passwords: s.accounts}
 	t := &tree{exact: map[string]door{}, none: s.door(metrics.NoDoor, http.HandlerFunc(s.nothing))}
 	t.api = s.door(metrics.API, restapi.New(restapi.Options{
-		Tokens: s.tokens, Accounts: s.accounts, Audit: s.audit, Check: check,
+		Tokens: s.tokens, Accounts: s.accounts, SigningKeys: s.keyring, Audit: s.audit, Check: check,
 		Keys: o.Keys, Log: o.Log, Realm: o.Realm, Now: o.Now,
 	}))
 	verify, err := gateway.NewVerifier(gateway.VerifierOptions{
@@ -181,6 +191,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 		return nil, err
 	}
 	t.serve(s.door(metrics.Verify, verify), verifyPath)
+	t.serve(s.door(metrics.JWKS, http.HandlerFunc(s.jwks)), jwksPath)
 	t.serve(s.door(metrics.Health, http.HandlerFunc(s.alive)), alivePath)
 	t.serve(s.door(metrics.Health, http.HandlerFunc(s.ready)), readyPath)
 	if o.DRF != nil {
@@ -217,10 +228,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) Handler() http.Handler { return s }
 
 // Start makes the database and this server fit each other: it refuses a
-// database that was filled under other secrets, and makes the administrator in
-// an empty one. It returns the password that it gave them, if it did.
+// database that was filled under other secrets, and makes the signing keys and
+// the administrator in an empty one. It returns the password that it gave them,
+// if it did.
 func (s *Server) Start(ctx context.Context, adminPassword secret.Text) (made secret.Text, err error) {
 	if err := s.claim(ctx); err != nil {
+		return secret.Text{}, err
+	}
+	if err := s.keyring.Start(ctx); err != nil {
 		return secret.Text{}, err
 	}
 	return s.accounts.Bootstrap(ctx, adminPassword)
@@ -264,6 +279,7 @@ var ErrForeignSecret = errors.New("the server secret does not belong to this dat
 func (s *Server) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.tokens.Run(ctx) })
+	wg.Go(func() { s.keyring.Run(ctx) })
 	wg.Go(func() { s.accounts.Run(ctx) })
 	wg.Go(func() { s.saveThrottle(ctx) })
 	wg.Go(func() { s.sweepAudit(ctx) })

@@ -167,6 +167,13 @@ func (r *Ring) Open(purpose string, sealed []byte) ([]byte, error) {
 	return nil, ErrOpen
 }
 
+// Outdated reports whether something was sealed under another key than the
+// current one.
+func (r *Ring) Outdated(sealed []byte) bool {
+	id := r.Current().id
+	return len(sealed) == 0 || int(sealed[0]) != len(id) || !strings.HasPrefix(string(sealed[1:]), id)
+}
+
 // SealText is Seal as URL-safe text, for cursors.
 func (r *Ring) SealText(purpose string, plain []byte) string {
 	return base64.RawURLEncoding.EncodeToString(r.Seal(purpose, plain))

@@ -229,6 +229,22 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// S70: what has to be sealed anew, so that an old key can go.
+func TestOutdated(t *testing.T) {
+	ring := newRing(t, "new", "n", "old")
+	for _, c := range []struct {
+		sealed []byte
+		want   bool
+	}{
+		{ring.Seal("p", []byte("x")), false}, {newRing(t, "old").Seal("p", nil), true},
+		{newRing(t, "n").Seal("p", nil), true}, {newRing(t, "newer").Seal("p", nil), true}, {nil, true}, {[]byte{3, 'n'}, true},
+	} {
+		if got := ring.Outdated(c.sealed); got != c.want {
+			t.Errorf("Outdated(%q) = %v, want %v", c.sealed, got, c.want)
+		}
+	}
+}
+
 // S54, S75
 func TestSealText(t *testing.T) {
 	r := newRing(t, "a")

@@ -73,7 +73,7 @@ func (s *Service) checkDigest(ctx context.Context, d digest, p Presented, now ti
 		id, err := s.judge(ctx, e, p, now)
 		return id, fromStore, err
 	}
-	if fault.Is(err, fault.Unavailable) && s.mayBeStale() {
+	if fault.Is(err, fault.Unavailable) && s.MayBeStale() {
 		if e := s.cache.get(d); e != nil {
 			id, err := s.judgeStale(ctx, e, p, now)
 			return id, fromStale, err

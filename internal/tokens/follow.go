@@ -89,7 +89,7 @@ func (s *Service) startFollowing(ctx context.Context, asked time.Duration) bool 
 		s.log.Warn("the change log cannot be read", "err", err)
 		return false
 	}
-	s.cache.clear()
+	s.forget()
 	s.position.Store(newest)
 	s.followed.Store(int64(asked))
 	return true
@@ -100,16 +100,26 @@ func (s *Service) startFollowing(ctx context.Context, asked time.Duration) bool 
 func (s *Service) applyInOrder(changes []store.Change) {
 	for _, c := range changes {
 		if c.Seq != s.position.Load()+1 {
-			s.cache.clear()
+			s.forget()
 		}
 		s.Apply(c)
 		s.position.Store(c.Seq)
 	}
 }
 
+// forget is for when changes may have been missed.
+func (s *Service) forget() {
+	s.cache.clear()
+	s.opts.OnKeys()
+}
+
 // Apply puts a change into force on this node. Whoever writes to the change
 // log calls it after the commit, before telling anybody that it is done.
 func (s *Service) Apply(c store.Change) {
+	if c.Kind == store.ChangeKeys { // no opaque token hangs on these
+		s.opts.OnKeys()
+		return
+	}
 	s.cache.apply(c)
 }
 
@@ -138,9 +148,9 @@ func (s *Service) update(ctx context.Context, changes []store.Change, fn func(st
 // so that what is cached can be trusted. It goes by the monotonic clock.
 func (s *Service) fresh() bool { return s.lag() <= s.opts.Bound }
 
-// mayBeStale reports whether the operator lets answers be older than the bound
-// and the time for that has not run out.
-func (s *Service) mayBeStale() bool {
+// MayBeStale reports whether the operator lets answers be older than the bound
+// while the store does not answer, and the time for that has not run out.
+func (s *Service) MayBeStale() bool {
 	return s.opts.StaleFor > 0 && s.lag() <= s.opts.Bound+s.opts.StaleFor
 }
 

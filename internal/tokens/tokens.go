@@ -57,6 +57,10 @@ type Options struct {
 	PollEvery  time.Duration // how often the change log is read; default a quarter of Bound
 	FlushEvery time.Duration // how often last uses are written; default 5 s
 
+	// OnKeys is called when signing keys have changed, or when such a change may
+	// have been missed; nil: nobody wants to know. It must not block.
+	OnKeys func()
+
 	// KeepEnded is how long tokens that ended stay listed; default 90 days.
 	KeepEnded time.Duration
 }
@@ -100,6 +104,9 @@ func New(opts Options) (*Service, error) {
 	policy, err := opts.Policy.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	if opts.OnKeys == nil {
+		opts.OnKeys = func() {}
 	}
 	s := &Service{
 		store: opts.Store, keys: opts.Keys, audit: opts.Audit, log: opts.Log,

@@ -92,6 +92,11 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) ([]store.Event, 
 	return ask(ctx, s, List, "Events", func(ctx context.Context) ([]store.Event, error) { return s.Store.Events(ctx, q) })
 }
 
+// SigningKeys implements [store.SigningKeyReader].
+func (s *Store) SigningKeys(ctx context.Context) ([]store.SigningKey, error) {
+	return ask(ctx, s, Read, "SigningKeys", s.Store.SigningKeys)
+}
+
 // Update implements [store.Updater].
 func (s *Store) Update(ctx context.Context, fn func(tx store.Tx) error) error {
 	return tell(ctx, s, Update, "Update", func(ctx context.Context) error { return s.Store.Update(ctx, fn) })
