@@ -87,6 +87,12 @@ var actions = []Action{
 	{Name: "grant.remove", Meaning: "a grant was taken away", Target: "the account or group", Outcomes: changes},
 	{Name: "grant.list", Meaning: "somebody asked for grants who may not", Outcomes: reads},
 
+	{Name: "key.create", Meaning: "a signing key was made, by the schedule", Target: "the key", Outcomes: done},
+	{Name: "key.remove", Meaning: "a signing key was forgotten, as all that it has signed has expired, or none of it counts for long", Target: "the key", Outcomes: done},
+	{Name: "key.rotate", Meaning: "the next signing key was called for", Target: "the key that follows", Outcomes: changes},
+	{Name: "key.revoke", Meaning: "a signing key was withdrawn", Target: "the key", Outcomes: changes},
+	{Name: "key.list", Meaning: "somebody asked for the signing keys who may not", Outcomes: reads},
+
 	{Name: "audit.read", Meaning: "somebody asked for the audit log who may not", Outcomes: reads},
 }
 

@@ -39,6 +39,8 @@ var operations = map[string]operation{
 	"DELETE /groups/{name}/members/{account}": {"", "group.remove", "{account}"},
 	"POST /grants":                            {`{"group":"crew","scope":"path:/x:read"}`, "grant.add", "crew"},
 	"DELETE /grants/{id}":                     {"", "grant.remove", "crew"},
+	"POST /keys/rotate":                       {"", "key.rotate", ""},
+	"DELETE /keys/{id}":                       {`{"reason":"leaked"}`, "key.revoke", "{id}"},
 }
 
 // S109: every operation that changes something leaves an event with who, what,
@@ -96,6 +98,9 @@ func (s *site) furnish(t *testing.T, route restapi.Route) func(string) string {
 	id := thing.ID
 	if route.Path == "/grants/{id}" {
 		id = want[made](s.admin(), 201, "POST", "/grants", `{"group":"crew","scope":"path:/y:read"}`).ID
+	}
+	if route.Path == "/keys/{id}" {
+		id = want[made](s.admin(), 200, "POST", "/keys/rotate", "").ID
 	}
 	name := "bob"
 	if strings.HasPrefix(route.Path, "/groups") {

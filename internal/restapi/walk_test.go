@@ -30,6 +30,7 @@ func planted(t *testing.T, s *site, name string) (as, property) {
 	group := "planted-group-" + name
 	want[api.Group](s.admin(), 201, "POST", "/groups", `{"name":"`+group+`"}`)
 	s.admin().do("PUT", "/groups/"+group+"/members/"+name, "")
+	key := want[api.SigningKey](s.admin(), 200, "POST", "/keys/rotate", "")
 	grant := want[api.Grant](s.admin(), 201, "POST", "/grants", `{"account":"`+name+`","scope":"path:/planted-grant-`+name+`/*:read"}`)
 	return user, property{
 		ids: map[string][]string{
@@ -38,10 +39,12 @@ func planted(t *testing.T, s *site, name string) (as, property) {
 			"/groups/{name}":                   {group},
 			"/groups/{name}/members/{account}": {name, "id:" + account.ID},
 			"/grants/{id}":                     {grant.ID},
+			"/keys/{id}":                       {key.ID},
 		},
 		absent: map[string]string{
 			"/tokens/{id}": "tok_0000000000000000000000", "/accounts/{name}": "nobody-at-all", "/groups/{name}": "no-group-at-all",
 			"/groups/{name}/members/{account}": "nobody-at-all", "/grants/{id}": "grt_0000000000000000000000",
+			"/keys/{id}": "no-key-at-all",
 		},
 		marks: []string{
 			"planted-token-" + name, "planted-scope-" + name, "planted-label-" + name, "planted-grant-" + name,
