@@ -239,7 +239,7 @@ func (l *load) check(client int, token *known, number int) {
 }
 
 func (l *load) verify(id, secret string) historytest.Outcome {
-	req, err := http.NewRequestWithContext(l.t.Context(), http.MethodGet, l.server.url+"/latchkey/verify", nil)
+	req, err := http.NewRequestWithContext(l.t.Context(), http.MethodGet, l.server.url+verifyPath, nil)
 	if err != nil {
 		l.t.Error(err)
 		return historytest.Lost

@@ -54,10 +54,13 @@ func TestNodes(t *testing.T) {
 	})
 }
 
+// verifyPath asks the door about a request that is described by a scope.
+const verifyPath = "/latchkey/verify?scope=path:/x:read"
+
 // verify asks a server's door about a token.
 func verify(t *testing.T, s *latchkey, token string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/latchkey/verify?scope=path:/x:read", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+verifyPath, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
