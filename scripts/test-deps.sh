@@ -15,6 +15,9 @@ ca-certificates  | test -e /etc/ssl/certs/ca-certificates.crt | installing Pulp 
 gcc              | command -v gcc                   | the race detector
 libc6-dev        | test -e /usr/include/stdlib.h    | the race detector
 curl             | curl --json x --version          | the tests with real clients
+nginx-light      | PATH=$PATH:/usr/sbin command -v nginx   | the tests behind nginx
+caddy            | command -v caddy                 | the tests behind Caddy
+haproxy          | PATH=$PATH:/usr/sbin command -v haproxy | the tests behind HAProxy
 '
 
 have_postgresql() {

@@ -39,6 +39,7 @@ func newRootCommand(env *environment) *cobra.Command {
 		newGroupCommand(env),
 		newGrantCommand(env),
 		newAuditCommand(env),
+		newProxyCommand(env),
 		newVersionCommand(env),
 	)
 	root.AddCommand(helpTopics()...)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/url"
 	"sync/atomic"
@@ -20,7 +19,7 @@ type askedQueries struct {
 	known atomic.Pointer[map[string]scope.Set] // never changed, only replaced
 }
 
-var errAsked = errors.New("the query must have scope parameters only")
+var errAsked = errors.New("the query must have scope parameters only; the client's belongs into X-Forwarded-Uri (with Caddy, end uri with a \"?\")")
 
 // parse reads the scopes that a proxy's configuration asks for. What cannot be
 // read is an error: leaving it out would open the door.
@@ -36,7 +35,7 @@ func (a *askedQueries) parse(query string) (scope.Set, error) {
 	}
 	for name := range values {
 		if name != "scope" {
-			return nil, fmt.Errorf("%w, not %q", errAsked, name)
+			return nil, errAsked
 		}
 	}
 	return scope.ParseSet(values["scope"])
