@@ -83,7 +83,7 @@ func newRestoreCommand(env *environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		r := &restore{env: env, config: c, choice: choice, log: newLogger(env.stderr, config.Log{Level: "warn"})}
+		r := &restore{env: env, config: c, choice: choice, log: newLogging(env.stderr, config.Log{Level: "warn"}).log}
 		return r.run(cmd.Context(), args[0])
 	}
 	return cmd

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/accounts"
 	"github.com/latchkey-auth/latchkey/internal/config"
+	"github.com/latchkey-auth/latchkey/internal/metrics"
 	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/server"
 	"github.com/latchkey-auth/latchkey/internal/serverkey"
@@ -27,7 +28,9 @@ listens on 127.0.0.1:8080, and at the first start makes an account "admin",
 whose password it prints once (or takes from LATCHKEY_ADMIN_PASSWORD).
 
 Everything can be set in a file (--config) or by environment variables; see
-'latchkey config show'. Ctrl-C lets requests under way finish and stops.`
+'latchkey config show'. Ctrl-C lets requests under way finish and stops.
+SIGHUP reads the file again and puts it into force without dropping a request,
+if nothing is wrong with it; see docs/operations.md.`
 
 const serveExample = `  latchkey serve
   latchkey serve --data /var/lib/latchkey --listen 127.0.0.1:9000
@@ -44,22 +47,34 @@ func newServeCommand(env *environment) *cobra.Command {
 	}
 	flags := config.RegisterFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := loadConfig(env, config.Options{Flags: flags})
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		options := config.Options{Flags: flags}
+		c, err := loadConfig(env, options)
 		if err != nil {
 			return err
 		}
-		return serve(cmd.Context(), env, c)
+		options.Getenv = env.getenv
+		read := func() (config.Config, error) { return config.Load(options) }
+		return serve(cmd.Context(), env, c, read, hangups)
 	}
 	return cmd
 }
 
-// serve runs the server until ctx ends.
-func serve(ctx context.Context, env *environment, c config.Config) error {
-	log := newLogger(env.stderr, c.Log)
+// serve runs the server until ctx ends. At a hangup it reads the configuration
+// again.
+func serve(ctx context.Context, env *environment, c config.Config, read func() (config.Config, error), hangups <-chan os.Signal) error {
+	logs := newLogging(env.stderr, c.Log)
+	log := logs.log
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	keys, err := loadKeys(c)
+	if err != nil {
+		return err
+	}
+	cert, err := openCertificate(c.TLS, log)
 	if err != nil {
 		return err
 	}
@@ -71,7 +86,15 @@ func serve(ctx context.Context, env *environment, c config.Config) error {
 		return err
 	}
 	defer listener.Close()
-	data, err := openStore(ctx, c, log)
+	counts := metrics.New()
+	beside := newBeside(ctx)
+	defer beside.end()
+	if err := serveMetrics(beside, c.Metrics, counts, log); err != nil {
+		return err
+	}
+	named := databaseOf(c, log)
+	named.sqlite.Committed = counts.Committed
+	data, err := named.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -84,7 +107,15 @@ func serve(ctx context.Context, env *environment, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	options.Store, options.Keys, options.Log = data, keys, log
+	options.Store, options.Keys, options.Log, options.Metrics = data, keys, log, counts
+	listening := server.HTTPOptions{
+		ReadHeaderTimeout: c.HTTP.ReadHeaderTimeout, IdleTimeout: c.HTTP.IdleTimeout,
+		MaxHeaderBytes: c.HTTP.MaxHeaderBytes, Drain: c.HTTP.Drain,
+	}
+	if cert != nil {
+		options.CertificateEnds, listening.TLS = cert.NotAfter, cert.Config()
+		beside.run(cert.Run)
+	}
 	srv, err := server.New(options)
 	if err != nil {
 		return err
@@ -94,24 +125,13 @@ func serve(ctx context.Context, env *environment, c config.Config) error {
 	if err != nil {
 		return err
 	}
+	again := &reloader{read: read, inForce: c, server: srv, cert: cert, logging: logs, metrics: counts}
+	beside.run(func(ctx context.Context) { again.run(ctx, hangups) })
 	welcome(env.stdout, publicURL(c, listener), made, c.AdminPassword)
 	pacing, stopPacing := context.WithCancel(ctx)
 	defer stopPacing()
 	go leaveGarbage(pacing, os.Getenv("GOGC"))
-	return srv.Serve(ctx, listener, server.HTTPOptions{
-		ReadHeaderTimeout: c.HTTP.ReadHeaderTimeout, IdleTimeout: c.HTTP.IdleTimeout,
-		MaxHeaderBytes: c.HTTP.MaxHeaderBytes, Drain: c.HTTP.Drain,
-	})
-}
-
-func newLogger(w io.Writer, c config.Log) *slog.Logger {
-	level := slog.LevelInfo
-	_ = level.UnmarshalText([]byte(c.Level)) // the configuration allows only what it knows
-	options := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return srv.Serve(ctx, listener, listening)
 }
 
 // loadKeys reads the server's secrets, or makes one at the first start.
@@ -137,7 +157,11 @@ func publicURL(c config.Config, l net.Listener) string {
 	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	u := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
+	scheme := "http"
+	if c.TLS.On() {
+		scheme = "https"
+	}
+	u := url.URL{Scheme: scheme, Host: net.JoinHostPort(host, port)}
 	return u.String()
 }
 

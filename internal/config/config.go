@@ -18,10 +18,10 @@ import (
 // Config is the whole configuration. The tags describe each field. Get one
 // from [Load], or from [Default] where nothing is to be read.
 type Config struct {
-	Listen         string         `key:"listen" doc:"Where the server listens: host:port, or unix:/path for a socket. The server speaks plain HTTP, so that anything but a loopback address needs plain_http."`
-	PlainHTTP      bool           `key:"plain_http" doc:"Listen on other than loopback addresses although the server speaks plain HTTP. Only for networks on which nobody else can listen, such as the one between a proxy and this server in one pod."`
+	Listen         string         `key:"listen" doc:"Where the server listens: host:port, or unix:/path for a socket. Anything but a loopback address needs tls.cert, or else plain_http."`
+	PlainHTTP      bool           `key:"plain_http" doc:"Listen on other than loopback addresses although the server speaks plain HTTP, not having tls.cert. Only for networks on which nobody else can listen, such as the one between a proxy and this server in one pod."`
 	PublicURL      string         `key:"public_url" doc:"How clients reach the server: https://host, without a path. It is used in challenges and in what is printed. Empty: the address of the listener."`
-	TrustedProxies []netip.Prefix `key:"trusted_proxies" doc:"Addresses and networks of the proxies in front of this server. What these say counts, and nobody else's: the client's address in X-Forwarded-For, and which request they ask about at /latchkey/verify."`
+	TrustedProxies []netip.Prefix `key:"trusted_proxies" live:"yes" doc:"Addresses and networks of the proxies in front of this server. What these say counts, and nobody else's: the client's address in X-Forwarded-For, and which request they ask about at /latchkey/verify."`
 
 	Data             string      `key:"data" doc:"The folder for what the server keeps in files: its key and, with SQLite, the database."`
 	Database         secret.Text `key:"database" shown:"sqlite:" doc:"Where tokens, accounts and the audit log are kept: sqlite:/path, or a postgres:// URL for several nodes. Empty: a SQLite file in the data folder."`
@@ -34,7 +34,7 @@ type Config struct {
 	AdminPassword     secret.Text `key:"admin_password" only:"env" doc:"The password of the account admin, which the first start makes. Later starts do not look at it. Empty: one is made and printed once."`
 	AdminPasswordFile string      `key:"admin_password_file" fills:"admin_password" doc:"A file that holds the value of admin_password."`
 
-	Log       Log       `key:"log" doc:"What the server says about its work, on standard error."`
+	Log       Log       `key:"log" live:"yes" doc:"What the server says about its work, on standard error."`
 	HTTP      HTTP      `key:"http" doc:"Limits of the listener."`
 	Tokens    Tokens    `key:"tokens" doc:"For how long tokens live, and how many there can be."`
 	Check     Check     `key:"check" doc:"How tokens are checked."`
@@ -42,9 +42,13 @@ type Config struct {
 	Passwords Passwords `key:"passwords" doc:"How passwords are checked."`
 	Sources   Sources   `key:"sources" doc:"Where passwords can be checked besides in Latchkey itself. What is set here is asked only when passwords.sources names it."`
 	Dialects  Dialects  `key:"dialects" doc:"Ways of asking for tokens that existing clients know."`
-	Pulp      Pulp      `key:"pulp" doc:"The Pulp that this server stands in front of."`
-	Routes    []Route   `key:"routes" doc:"Other HTTP services that this server stands in front of."`
+	Pulp      Pulp      `key:"pulp" live:"yes" doc:"The Pulp that this server stands in front of."`
+	Routes    []Route   `key:"routes" live:"yes" doc:"Other HTTP services that this server stands in front of."`
 	Audit     Audit     `key:"audit" doc:"The log of who did what."`
+
+	TLS     TLS     `key:"tls" doc:"The certificate of the listener. Without one the server speaks plain HTTP."`
+	Metrics Metrics `key:"metrics" doc:"What those who operate the server can see, on a listener of its own."`
+	Traces  Traces  `key:"traces" doc:"Spans of requests, for OpenTelemetry. They have no secrets, bodies and queries in them."`
 
 	// origins has an entry for each key that was set; see [Config.Origin].
 	origins map[string]Origin
@@ -66,10 +70,10 @@ type HTTP struct {
 
 // Tokens is the rules of life of tokens.
 type Tokens struct {
-	Personal      Life          `key:"personal" doc:"Tokens of people."`
-	Robot         Life          `key:"robot" doc:"Tokens of robots."`
-	MaxPerAccount int           `key:"max_per_account" min:"1" max:"10000000" doc:"How many live tokens one account can have."`
-	MaxOverlap    time.Duration `key:"max_overlap" min:"1s" max:"366d" doc:"For how long the old secret may live on when a token is rotated."`
+	Personal      Life          `key:"personal" live:"yes" doc:"Tokens of people."`
+	Robot         Life          `key:"robot" live:"yes" doc:"Tokens of robots."`
+	MaxPerAccount int           `key:"max_per_account" live:"yes" min:"1" max:"10000000" doc:"How many live tokens one account can have."`
+	MaxOverlap    time.Duration `key:"max_overlap" live:"yes" min:"1s" max:"366d" doc:"For how long the old secret may live on when a token is rotated."`
 	KeepEnded     time.Duration `key:"keep_ended" min:"1d" max:"3660d" doc:"How long tokens that ended stay listed."`
 }
 
@@ -91,7 +95,7 @@ type Check struct {
 type Audit struct {
 	Checks string `key:"checks" oneof:"none sampled all" doc:"Which successful checks of tokens are events: none, one for each token, door and address in ten minutes, or all. Refused ones always are."`
 
-	Keep time.Duration `key:"keep" min:"1d" max:"36500d" zero:"for ever" doc:"How long events are kept."`
+	Keep time.Duration `key:"keep" live:"yes" min:"1d" max:"36500d" zero:"for ever" doc:"How long events are kept."`
 }
 
 // Origin says where the value of a key came from. A key of an element of

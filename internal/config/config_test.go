@@ -102,7 +102,10 @@ func sample(e *entry) string {
 	case boolean:
 		return fmt.Sprint(!e.in(reflect.ValueOf(Default())).Bool())
 	case number:
-		return fmt.Sprint(min(max(e.min, 1)+4000, e.max))
+		if n := min(max(e.min, 1)+4000, e.max); n != e.in(reflect.ValueOf(Default())).Int() {
+			return fmt.Sprint(n)
+		}
+		return fmt.Sprint(e.min + 1)
 	case duration:
 		return FormatDuration(max(time.Duration(e.min), time.Second) + time.Millisecond)
 	case prefixList:

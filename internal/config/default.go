@@ -46,6 +46,8 @@ func Default() Config {
 			IdentityHeader:    "Latchkeyuser",
 			Audit:             "writes",
 		},
-		Audit: Audit{Checks: "sampled", Keep: 365 * day},
+		Audit:  Audit{Checks: "sampled", Keep: 365 * day},
+		TLS:    TLS{MinVersion: "1.2"},
+		Traces: Traces{Percent: 100},
 	}
 }

@@ -20,9 +20,9 @@ func (v *validation) listener() {
 		}
 	} else if _, port, ok := hostPort(v.c.Listen); !ok || !isPort(port) {
 		v.wrong("listen", "want host:port, such as 127.0.0.1:8080, or unix:/path")
-	} else if !loopback(v.c.Listen) && !v.c.PlainHTTP {
+	} else if !loopback(v.c.Listen) && !v.c.PlainHTTP && !v.c.TLS.On() {
 		v.wrong("listen", "the server speaks plain HTTP, so on this address passwords and tokens would cross the network in the clear; "+
-			"listen on 127.0.0.1 behind a proxy that does TLS, or set plain_http: true if nobody else can listen on this network")
+			"set tls.cert and tls.key, listen on 127.0.0.1 behind a proxy that does TLS, or set plain_http: true if nobody else can listen on this network")
 	}
 	v.publicURL()
 }

@@ -56,7 +56,7 @@ type PulpSource struct {
 
 // Dialects is the ways of asking for tokens that existing clients know.
 type Dialects struct {
-	DRF DRF `key:"drf" doc:"The token endpoint of Django REST framework (rest_framework.authtoken)."`
+	DRF DRF `key:"drf" live:"yes" doc:"The token endpoint of Django REST framework (rest_framework.authtoken)."`
 }
 
 // DRF is the dialect of Django REST framework's authtoken.

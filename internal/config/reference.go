@@ -54,6 +54,9 @@ accepted. A key without a value is as good as no key.
   empty variable is as good as none.
 - **Secrets** can be in files of their own, which the keys that end in ` + "`_file`" + ` name. Such a file, and a configuration file with
   secrets in it, must not be accessible to others than its owner and its group.
+- **Changes**: at SIGHUP (` + "`systemctl reload`" + `) a running server reads all of this again, and puts into force what the tables below mark
+  with "reload". What they mark with "restart" it names in its log, and goes on with the old value. A configuration with a mistake
+  anywhere changes nothing.
 `
 
 // Reference prints the reference of all keys, in Markdown.
@@ -75,7 +78,7 @@ func Reference(w io.Writer) error {
 			fmt.Fprintf(&out, "\n## %s\n\n%s\n", e.name, e.doc)
 			keyTable(&out, e.leaves())
 		case e.kind == sections:
-			fmt.Fprintf(&out, "\n## %s\n\n%s A list; each element has the keys below. All of it is `%s` in the environment.\n", e.name, e.doc, e.env())
+			fmt.Fprintf(&out, "\n## %s\n\n%s A list; each element has the keys below. All of it is `%s` in the environment; a change needs a %s.\n", e.name, e.doc, e.env(), e.change())
 			routeTable(&out, e.children)
 		}
 	}
@@ -88,14 +91,22 @@ func Reference(w io.Writer) error {
 }
 
 func keyTable(out *bytes.Buffer, entries []*entry) {
-	out.WriteString("\n| key, environment variable | default | meaning |\n|---|---|---|\n")
+	out.WriteString("\n| key, environment variable | default | change | meaning |\n|---|---|---|---|\n")
 	for _, e := range entries {
 		key := fmt.Sprintf("`%s`<br>`%s`", e.path, e.env())
 		if e.envOnly {
 			key = fmt.Sprintf("`%s`<br>(not in the file)", e.env())
 		}
-		fmt.Fprintf(out, "| %s | %s | %s |\n", key, code(e.defaultText()), cell(e))
+		fmt.Fprintf(out, "| %s | %s | %s | %s |\n", key, code(e.defaultText()), e.change(), cell(e))
 	}
+}
+
+// change says what it takes to put a new value into force.
+func (e *entry) change() string {
+	if e.live {
+		return "reload"
+	}
+	return "restart"
 }
 
 func routeTable(out *bytes.Buffer, entries []*entry) {

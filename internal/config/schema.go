@@ -21,6 +21,7 @@ import (
 //	zero    what 0 means; it is then allowed whatever min says
 //	fills   of a path: the key whose value the file holds
 //	only    "env": the value must not stand in the configuration file
+//	live    "yes": a running server takes a new value; else it needs a restart
 //	shown   of a secret: values that begin with this are none, and are shown
 
 // kind is what a key holds.
@@ -52,6 +53,7 @@ type entry struct {
 	zero     string
 	fills    string
 	envOnly  bool
+	live     bool
 	shown    string
 
 	children []*entry // of a section, and of each element of sections
@@ -84,6 +86,7 @@ func childrenOf(t reflect.Type, parent *entry) []*entry {
 			zero:    f.Tag.Get("zero"),
 			fills:   f.Tag.Get("fills"),
 			envOnly: f.Tag.Get("only") == "env",
+			live:    f.Tag.Get("live") == "yes" || parent.live,
 			shown:   f.Tag.Get("shown"),
 		}
 		switch e.kind {
@@ -153,6 +156,9 @@ func (e *entry) child(name string) *entry {
 	}
 	return nil
 }
+
+// below reports whether the key is in the section of that name.
+func (e *entry) below(section string) bool { return strings.HasPrefix(e.path, section+".") }
 
 // isSection reports whether other keys are below this one.
 func (e *entry) isSection() bool { return e.kind == section }

@@ -54,7 +54,7 @@ func TestShow(t *testing.T) {
 	}
 	out := show(t, c, ShowOptions{Origin: true})
 	for _, want := range []string{
-		"# Where the server listens: host:port, or unix:/path for a socket. The server speaks plain HTTP, so\n# that anything but",
+		"# Where the server listens: host:port, or unix:/path for a socket. Anything but a loopback address\n# needs tls.cert",
 		"listen: 127.0.0.1:9000  # file " + path + ":1\n",
 		"trusted_proxies: []  # default\n",
 		"\n    # The life of a token for which nothing else was asked. 0: no end; only when max is 0 too.\n    default: 90d  # default\n",
@@ -124,6 +124,7 @@ func TestSecretsAreHidden(t *testing.T) {
 		}
 	}
 	vars["LATCHKEY_PASSWORDS_SOURCES"] = "local,django"
+	vars["LATCHKEY_TRACES_ENDPOINT"] = "https://traces.example.org"
 	held := map[string]string{}
 	for name, value := range vars {
 		held[name] = value

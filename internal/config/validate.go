@@ -27,6 +27,9 @@ func (c Config) problems() problems {
 	v.pulp()
 	v.routes()
 	v.dialects()
+	v.tls()
+	v.metrics()
+	v.traces()
 	return v.found
 }
 
@@ -41,6 +44,9 @@ func (c Config) Warnings() []Problem {
 	}
 	if c.PlainHTTP && !loopback(c.Listen) {
 		warn("plain_http", "passwords and tokens cross the network in the clear between this server and whoever connects to it")
+	}
+	if m := c.Metrics.Listen; m != "" && !loopback(m) {
+		warn("metrics.listen", "whoever can reach this address sees the metrics, and which version runs here; it needs a network or a firewall that only lets the collector in")
 	}
 	if o := c.Origin("database"); o.Layer == FromFlag && strings.Contains(c.Database.Reveal(), "@") {
 		warn("database", "others on this machine can see the command line; a password is better off in LATCHKEY_DATABASE or in a file that database_file names")
@@ -104,7 +110,7 @@ func (v *validation) proxies() {
 			v.wrong("trusted_proxies", "%s is far more than the proxies of one site; name their own addresses", p)
 		}
 	}
-	if strings.HasPrefix(v.c.PublicURL, "https://") && len(v.c.TrustedProxies) == 0 && !isSocket(v.c.Listen) {
+	if strings.HasPrefix(v.c.PublicURL, "https://") && len(v.c.TrustedProxies) == 0 && !isSocket(v.c.Listen) && !v.c.TLS.On() {
 		v.wrong("trusted_proxies", "public_url begins with https://, so there is a proxy in front that does TLS; "+
 			"name its address here, or else all clients look like one, and limits and the audit log mistake them for each other")
 	}

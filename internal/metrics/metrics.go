@@ -71,7 +71,7 @@ type Metrics struct {
 	reloaded atomic.Int64    // when the configuration in force was read, s since 1970
 	lastGood atomic.Bool     // the last attempt was good
 
-	sources Sources
+	sources atomic.Pointer[Sources]
 }
 
 // calls is what is counted of one kind of call of the store.

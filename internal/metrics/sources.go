@@ -24,6 +24,14 @@ type Sources struct {
 	Certificate func() time.Time
 }
 
-// Follow says where the metrics are that others count. It is called before
-// anybody asks for metrics.
-func (m *Metrics) Follow(s Sources) { m.sources = s }
+// Follow says where the metrics are that others count. Until then they are left
+// out.
+func (m *Metrics) Follow(s Sources) { m.sources.Store(&s) }
+
+// from returns the sources that there are.
+func (m *Metrics) from() Sources {
+	if s := m.sources.Load(); s != nil {
+		return *s
+	}
+	return Sources{}
+}

@@ -89,10 +89,10 @@ func upstreamFamilies() []family {
 // ofTokens is the reader of a number that the core counts.
 func ofTokens(read func(tokens.Stats) float64) func(*Metrics, sink) {
 	return one(func(m *Metrics) (float64, bool) {
-		if m.sources.Tokens == nil {
+		if m.from().Tokens == nil {
 			return 0, false
 		}
-		return read(m.sources.Tokens()), true
+		return read(m.from().Tokens()), true
 	})
 }
 
@@ -100,8 +100,8 @@ func checkFamilies() []family {
 	return []family{
 		{"latchkey_checks_total", counting, "Checks of tokens, by result and by where the answer came from: the form of what was presented alone, the cache, the database, or a cache that is older than the bound (check.stale_for). The result unavailable is no answer: the database could not be asked.",
 			[]label{{"result", tokens.Results()}, {"from", tokens.Places()}}, func(m *Metrics, to sink) {
-				if m.sources.Tokens != nil {
-					grid(m.sources.Tokens().Checks, tokens.Results(), tokens.Places(), to)
+				if m.from().Tokens != nil {
+					grid(m.from().Tokens().Checks, tokens.Results(), tokens.Places(), to)
 				}
 			}},
 		{"latchkey_cache_entries", gauge, "Tokens in memory, those included that were changed since and will be read anew.",
@@ -145,8 +145,8 @@ func tokenFamilies() []family {
 	return []family{
 		{"latchkey_tokens_total", counting, "Tokens that were issued, rotated and revoked on this node, by class. Those that ended together with all others of their account count as class all; those that expire are not counted.",
 			[]label{{"event", tokens.Events()}, {"class", tokens.Classes()}}, func(m *Metrics, to sink) {
-				if m.sources.Tokens != nil {
-					grid(m.sources.Tokens().Tokens, tokens.Events(), tokens.Classes(), to)
+				if m.from().Tokens != nil {
+					grid(m.from().Tokens().Tokens, tokens.Events(), tokens.Classes(), to)
 				}
 			}},
 	}
@@ -155,17 +155,17 @@ func tokenFamilies() []family {
 // ofPool is the reader of a number that the pool for passwords counts.
 func ofPool(read func(password.Stats) float64) func(*Metrics, sink) {
 	return one(func(m *Metrics) (float64, bool) {
-		if m.sources.Passwords == nil {
+		if m.from().Passwords == nil {
 			return 0, false
 		}
-		return read(m.sources.Passwords()), true
+		return read(m.from().Passwords()), true
 	})
 }
 
 // ofThrottle is the reader of a number that the throttle counts.
 func ofThrottle(m *Metrics, read func(throttle.Stats)) {
-	if m.sources.Throttle != nil {
-		read(m.sources.Throttle())
+	if m.from().Throttle != nil {
+		read(m.from().Throttle())
 	}
 }
 
@@ -173,10 +173,10 @@ func passwordFamilies() []family {
 	return []family{
 		{"latchkey_logins_total", counting, "Logins with a password, by outcome. throttled: too many have failed; unavailable: a source of passwords or the database could not be asked.",
 			[]label{{"outcome", accounts.LoginOutcomes()}}, func(m *Metrics, to sink) {
-				if m.sources.Logins == nil {
+				if m.from().Logins == nil {
 					return
 				}
-				for i, n := range m.sources.Logins() {
+				for i, n := range m.from().Logins() {
 					to.value(float64(n), accounts.LoginOutcomes()[i])
 				}
 			}},
@@ -190,8 +190,8 @@ func passwordFamilies() []family {
 			nil, ofPool(func(s password.Stats) float64 { return float64(s.GaveUp) })},
 		{"latchkey_password_queue_wait_seconds", summary, "How many passwords were hashed, and how long they waited for it.",
 			nil, func(m *Metrics, to sink) {
-				if m.sources.Passwords != nil {
-					s := m.sources.Passwords()
+				if m.from().Passwords != nil {
+					s := m.from().Passwords()
 					to.summary(uint64(s.Entered), s.Waited.Seconds())
 				}
 			}},
@@ -241,10 +241,10 @@ func storeFamilies() []family {
 // ofAudit is the reader of a number that the audit log counts.
 func ofAudit(read func(audit.Stats) float64) func(*Metrics, sink) {
 	return one(func(m *Metrics) (float64, bool) {
-		if m.sources.Audit == nil {
+		if m.from().Audit == nil {
 			return 0, false
 		}
-		return read(m.sources.Audit()), true
+		return read(m.from().Audit()), true
 	})
 }
 
@@ -269,7 +269,7 @@ func serverFamilies() []family {
 	return []family{
 		{"latchkey_ready", gauge, "1 while the server does its work: the database answers, the change log is followed, and nobody has told it to stop.",
 			nil, one(func(m *Metrics) (float64, bool) {
-				return truth(m.sources.Ready != nil && m.sources.Ready()), m.sources.Ready != nil
+				return truth(m.from().Ready != nil && m.from().Ready()), m.from().Ready != nil
 			})},
 		{"latchkey_connections_open", gauge, "Connections of clients. Those that switched to another protocol, such as WebSocket, are not counted.",
 			nil, one(func(m *Metrics) (float64, bool) {
@@ -289,10 +289,10 @@ func serverFamilies() []family {
 			nil, one(func(m *Metrics) (float64, bool) { return float64(m.reloaded.Load()), true })},
 		{"latchkey_tls_certificate_not_after_timestamp_seconds", gauge, "When the certificate of the listener ends. Only with tls.cert.",
 			nil, one(func(m *Metrics) (float64, bool) {
-				if m.sources.Certificate == nil {
+				if m.from().Certificate == nil {
 					return 0, false
 				}
-				return float64(m.sources.Certificate().UnixNano()) / float64(time.Second), true
+				return float64(m.from().Certificate().UnixNano()) / float64(time.Second), true
 			})},
 	}
 }

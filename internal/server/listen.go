@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +21,8 @@ type HTTPOptions struct {
 	IdleTimeout       time.Duration // default 2 min
 	MaxHeaderBytes    int           // default 64 KiB
 	Drain             time.Duration // how long requests may go on after ctx ended
+
+	TLS *tls.Config // nil: plain HTTP
 }
 
 // Listen opens a listener on host:port, or on a Unix socket for unix:/path. A
@@ -66,7 +69,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, o HTTPOptions) error
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
+	go func() { failed <- serve(srv, l, o.TLS) }()
 	select {
 	case err := <-failed:
 		return err
@@ -81,6 +84,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, o HTTPOptions) error
 		return errors.Join(srv.Close(), ignoreClosed(<-failed))
 	}
 	return ignoreClosed(<-failed)
+}
+
+// serve answers on the listener, with HTTP/1.1 and, in TLS, HTTP/2.
+func serve(srv *http.Server, l net.Listener, conf *tls.Config) error {
+	if conf == nil {
+		return srv.Serve(l)
+	}
+	srv.TLSConfig = conf
+	return srv.ServeTLS(l, "", "")
 }
 
 func ignoreClosed(err error) error {

@@ -46,8 +46,9 @@ func open(t testing.TB, path string) store.Store {
 	return db
 }
 
-// start runs a server on a store until the test ends.
-func start(t testing.TB, db store.Store, keys *serverkey.Ring, change func(*server.Options)) running {
+// start runs a server on a store until the test ends. It puts the server where
+// the test wants it, if it does.
+func start(t testing.TB, db store.Store, keys *serverkey.Ring, change func(*server.Options), to ...**server.Server) running {
 	t.Helper()
 	o := server.Options{
 		Store: db, Keys: keys, Log: slog.New(slog.DiscardHandler),
@@ -62,6 +63,9 @@ func start(t testing.TB, db store.Store, keys *serverkey.Ring, change func(*serv
 		t.Fatalf("New() = %v", err)
 	}
 	t.Cleanup(srv.Close)
+	for _, place := range to {
+		*place = srv
+	}
 	made, err := srv.Start(t.Context(), secret.New(adminPassword))
 	if err != nil {
 		t.Fatalf("Start() = %v", err)

@@ -37,6 +37,8 @@ type tree struct {
 func (t *tree) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch d, ok := t.exact[path]; {
+	case r.Method == http.MethodTrace && path != verifyPath: // S112; there the method is another request's
+		t.none.ServeHTTP(w, r)
 	case ok:
 		d.ServeHTTP(w, r)
 	case strings.HasPrefix(path, api.Prefix+"/"):
@@ -65,7 +67,11 @@ func (s *Server) panicked(w http.ResponseWriter, _ *http.Request) {
 }
 
 // nothing answers where nothing is served.
-func (s *Server) nothing(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodTrace {
+		web.WriteProblem(w, s.log, web.ErrMethod)
+		return
+	}
 	web.WriteProblem(w, s.log, fault.NotFoundf("there is nothing at this path"))
 }
 

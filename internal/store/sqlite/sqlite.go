@@ -45,6 +45,10 @@ type Options struct {
 	// 0: five seconds.
 	Patience time.Duration
 
+	// Committed is told of each commit, and how many callers shared it; nil:
+	// nobody is.
+	Committed func(callers int)
+
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: nowhere
 }
@@ -92,7 +96,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	s.points = newPool(dsn(o, durable, true), o.Readers)
 	s.lists = newPool(dsn(o, durable, true), o.Readers)
-	if s.writer, err = newWriter(ctx, dsn(o, durable, false), o.Now, o.Log); err != nil {
+	if s.writer, err = newWriter(ctx, dsn(o, durable, false), o.Committed, o.Now, o.Log); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -107,6 +111,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Committed == nil {
+		o.Committed = func(int) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -29,9 +29,10 @@ const maxBatch = 128
 // the writer goes without savepoints until one fails that has written; then it
 // rolls everything back and runs the others once more, behind savepoints.
 type writer struct {
-	dsn string
-	now func() time.Time
-	log *slog.Logger
+	dsn       string
+	committed func(callers int)
+	now       func() time.Time
+	log       *slog.Logger
 
 	gate    sync.RWMutex // held for reading while something is put into queue
 	shut    bool         // guarded by gate
@@ -44,13 +45,14 @@ type writer struct {
 	careful bool  // each caller of it is behind a savepoint
 }
 
-func newWriter(ctx context.Context, dsn string, now func() time.Time, log *slog.Logger) (*writer, error) {
+func newWriter(ctx context.Context, dsn string, committed func(int), now func() time.Time, log *slog.Logger) (*writer, error) {
 	w := &writer{
-		dsn:     dsn,
-		now:     now,
-		log:     log,
-		queue:   make(chan *ticket, 4*maxBatch),
-		stopped: make(chan struct{}),
+		dsn:       dsn,
+		committed: committed,
+		now:       now,
+		log:       log,
+		queue:     make(chan *ticket, 4*maxBatch),
+		stopped:   make(chan struct{}),
 	}
 	var err error
 	if w.conn, err = connect(ctx, dsn); err != nil {
@@ -125,7 +127,9 @@ func (w *writer) batch(first *ticket, batch []*ticket) []*ticket {
 		err = w.again(&batch)
 	}
 	if err == nil && w.open {
-		err = w.commit()
+		if err = w.commit(); err == nil {
+			w.committed(len(batch))
+		}
 	}
 	if err != nil {
 		w.abandon(err)
