@@ -272,3 +272,8 @@ func (s *Store) SweepEvents(ctx context.Context, before time.Time, limit int) (i
 func (s *Store) SigningKeys(ctx context.Context) ([]store.SigningKey, error) {
 	return get(s, "SigningKeys", func() ([]store.SigningKey, error) { return s.Store.SigningKeys(ctx) })
 }
+
+// SweepChanges implements [store.Batcher].
+func (s *Store) SweepChanges(ctx context.Context, before time.Time, keep, limit int) (int, error) {
+	return get(s, "SweepChanges", func() (int, error) { return s.Store.SweepChanges(ctx, before, keep, limit) })
+}

@@ -113,6 +113,14 @@ type Batcher interface {
 	// SweepEvents removes at most limit audit events older than the given time
 	// and returns how many went.
 	SweepEvents(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// SweepChanges removes at most limit changes from the beginning of the
+	// change log and returns how many went. It stops at the first that is
+	// neither older than the given time nor followed by keep newer ones. The
+	// newest change always stays (a keep below 1 counts as 1), so that
+	// whoever follows the log sees a gap in the numbers when something was
+	// removed that they had not read.
+	SweepChanges(ctx context.Context, before time.Time, keep, limit int) (int, error)
 }
 
 // KeyRegistry remembers which server secrets belong to this database, so that

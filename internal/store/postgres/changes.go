@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -42,4 +43,23 @@ func (t *tx) AppendChange(c store.Change) (int64, error) {
 		[]any{c.At, string(c.Kind), c.TokenID, c.AccountID}, &seq)
 	t.changed = t.changed || err == nil
 	return seq, err
+}
+
+// SweepChanges implements [store.Batcher].
+func (s *Store) SweepChanges(ctx context.Context, before time.Time, keep, limit int) (n int, err error) {
+	if err := store.CheckLimit(limit); err != nil {
+		return 0, err
+	}
+	err = s.update(ctx, func(t *tx) (err error) {
+		n, err = t.exec("sweep changes", `
+			WITH newest AS (SELECT seq FROM change_counter),
+				oldest AS (SELECT seq, at FROM changes ORDER BY seq LIMIT $3::bigint),
+				kept AS (SELECT min(seq) AS seq FROM oldest
+					WHERE seq > (SELECT seq FROM newest) - $2::bigint AND at >= $1::timestamptz OR seq >= (SELECT seq FROM newest))
+			DELETE FROM changes WHERE seq IN (SELECT seq FROM oldest)
+				AND ((SELECT seq FROM kept) IS NULL OR seq < (SELECT seq FROM kept))`,
+			before, max(keep, 1), limit)
+		return err
+	})
+	return n, err
 }

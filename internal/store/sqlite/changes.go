@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
@@ -45,4 +46,23 @@ func (t *tx) AppendChange(c store.Change) (int64, error) {
 	_, err = t.exec("append a change", `INSERT INTO changes (seq, at, kind, token_id, account_id) VALUES (?, ?, ?, ?, ?)`,
 		seq, c.At.UnixMicro(), string(c.Kind), c.TokenID, c.AccountID)
 	return seq, err
+}
+
+// SweepChanges implements [store.Batcher].
+func (s *Store) SweepChanges(ctx context.Context, before time.Time, keep, limit int) (n int, err error) {
+	if err := store.CheckLimit(limit); err != nil {
+		return 0, err
+	}
+	err = s.writer.update(ctx, func(t *tx) (err error) {
+		n, err = t.exec("sweep changes", `
+			WITH newest AS (SELECT seq FROM change_counter),
+				oldest AS (SELECT seq, at FROM changes ORDER BY seq LIMIT ?3),
+				kept AS (SELECT min(seq) AS seq FROM oldest
+					WHERE seq > (SELECT seq FROM newest) - ?2 AND at >= ?1 OR seq >= (SELECT seq FROM newest))
+			DELETE FROM changes WHERE seq IN (SELECT seq FROM oldest)
+				AND ((SELECT seq FROM kept) IS NULL OR seq < (SELECT seq FROM kept))`,
+			before.UnixMicro(), max(keep, 1), limit)
+		return err
+	})
+	return n, err
 }

@@ -16,6 +16,9 @@ var changeTests = []test{
 	{"Invalid", changeInvalid},
 	{"CommitOrder", changeCommitOrder},
 	{"Hint", changeHint},
+	{"SweepByAge", changeSweepByAge},
+	{"SweepByNumber", changeSweepByNumber},
+	{"SweepLeavesAGap", changeSweepGap},
 }
 
 func (f fixture) lastChange() int64 {

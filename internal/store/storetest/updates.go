@@ -326,6 +326,7 @@ func everyCall(f fixture, ctx context.Context) map[string]func() error {
 		"AppendEvents": func() error { return s.AppendEvents(ctx, []store.Event{fullEvent("e")}) },
 		"Sweep":        func() error { _, err := s.Sweep(ctx, start, 1); return err },
 		"SweepEvents":  func() error { _, err := s.SweepEvents(ctx, start, 1); return err },
+		"SweepChanges": func() error { _, err := s.SweepChanges(ctx, start, 1, 1); return err },
 		"RegisterKey":  func() error { return s.RegisterKey(ctx, "k", []byte("check")) },
 		"Keys":         func() error { _, err := s.Keys(ctx); return err },
 		"Ping":         func() error { return s.Ping(ctx) },
