@@ -50,6 +50,10 @@ type Identity struct {
 	ExpiresAt  time.Time     // zero: never
 	IdleAfter  time.Duration // 0: never
 
+	// SecretEnds is when the secret that was presented ends by itself although
+	// its token lives on: it is the old one of a rotation. Zero: with its token.
+	SecretEnds time.Time
+
 	// Grants are the rules of the account, its groups and everybody.
 	Grants scope.Set
 

@@ -138,6 +138,7 @@ func newEntry(d digest, found store.FoundToken, h *holder, now time.Time) *entry
 		idleAfter: t.IdleAfter, lastSign: lastSign(t), loadedAt: now.UnixNano(),
 		predecessor: found.HasPredecessor && found.Secret.ExpiresAt.IsZero(), newest: t.Prefix,
 	}
+	e.id.SecretEnds = found.Secret.ExpiresAt
 	switch {
 	case h.account.Disabled: // says more than that its tokens have ended
 		e.refusal = e.refuse(ReasonDisabled)

@@ -21,6 +21,7 @@ func (s *Service) Run(ctx context.Context) {
 	wg.Go(func() { s.follow(ctx) })
 	wg.Go(func() { s.every(ctx, s.opts.FlushEvery, s.flushUses) })
 	wg.Go(func() { s.every(ctx, sweepEvery, s.sweep) })
+	wg.Go(func() { s.every(ctx, sweepEvery, s.sweepChanges) })
 	wg.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -41,7 +42,8 @@ func (s *Service) every(ctx context.Context, period time.Duration, do func(conte
 }
 
 // follow reads the change log again and again: when the store hints that there
-// is something, and after PollEvery in any case.
+// is something, when this node has added something that readers of the feed
+// wait for, and after PollEvery in any case.
 func (s *Service) follow(ctx context.Context) {
 	tick := time.NewTicker(s.opts.PollEvery)
 	defer tick.Stop()
@@ -52,6 +54,7 @@ func (s *Service) follow(ctx context.Context) {
 			return
 		case <-tick.C:
 		case <-s.store.Changed():
+		case <-s.wake:
 		}
 	}
 }
@@ -91,6 +94,7 @@ func (s *Service) startFollowing(ctx context.Context, asked time.Duration) bool 
 	}
 	s.forget()
 	s.position.Store(newest)
+	s.recent.begin(newest)
 	s.followed.Store(int64(asked))
 	return true
 }
@@ -102,8 +106,9 @@ func (s *Service) applyInOrder(changes []store.Change) {
 		if c.Seq != s.position.Load()+1 {
 			s.forget()
 		}
-		s.Apply(c)
+		s.cache.apply(c)
 		s.position.Store(c.Seq)
+		s.recent.add(c) // last: who is told of a change can rely on it here
 	}
 }
 
@@ -121,6 +126,13 @@ func (s *Service) Apply(c store.Change) {
 		return
 	}
 	s.cache.apply(c)
+	if s.feeds.Load() == 0 {
+		return
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default: // it is about to look
+	}
 }
 
 // update runs a transaction that ends with the given changes in the log, and
@@ -180,6 +192,20 @@ func (s *Service) sweep(ctx context.Context) {
 		n, err := s.store.Sweep(ctx, s.now().Add(-s.opts.KeepEnded), sweepAtOnce)
 		if err != nil {
 			s.log.Warn("ended tokens cannot be removed", "err", err)
+			return
+		}
+		if n < sweepAtOnce {
+			return
+		}
+	}
+}
+
+// sweepChanges removes the beginning of the change log, in small batches.
+func (s *Service) sweepChanges(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := s.store.SweepChanges(ctx, s.now().Add(-s.opts.KeepChanges), s.opts.MostChanges, sweepAtOnce)
+		if err != nil {
+			s.log.Warn("old changes cannot be removed", "err", err)
 			return
 		}
 		if n < sweepAtOnce {

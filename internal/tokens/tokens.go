@@ -63,6 +63,12 @@ type Options struct {
 
 	// KeepEnded is how long tokens that ended stay listed; default 90 days.
 	KeepEnded time.Duration
+
+	// KeepChanges is for how long changes stay in the change log, and
+	// MostChanges is how many of them at most: whoever is further behind has
+	// to start over. Defaults 24 h and 100,000.
+	KeepChanges time.Duration
+	MostChanges int
 }
 
 // Service is the core. Its methods may be called from many goroutines.
@@ -84,6 +90,10 @@ type Service struct {
 	position atomic.Int64 // number of the last change that was applied from the log
 	followed atomic.Int64 // when the log was last known to be read to its end, ns since started; -1: never
 
+	recent recent        // the end of the log, for readers of the feed
+	feeds  atomic.Int64  // how many readers there are
+	wake   chan struct{} // gets a value when this node has added to the log and somebody reads the feed
+
 	allChecks bool // each successful check is an event
 }
 
@@ -101,6 +111,8 @@ func New(opts Options) (*Service, error) {
 	setDefault(&opts.PollEvery, opts.Bound/4)
 	setDefault(&opts.FlushEvery, 5*time.Second)
 	setDefault(&opts.KeepEnded, 90*24*time.Hour)
+	setDefault(&opts.KeepChanges, 24*time.Hour)
+	setDefault(&opts.MostChanges, 100_000)
 	policy, err := opts.Policy.withDefaults()
 	if err != nil {
 		return nil, err
@@ -112,7 +124,7 @@ func New(opts Options) (*Service, error) {
 		store: opts.Store, keys: opts.Keys, audit: opts.Audit, log: opts.Log,
 		now: opts.Now, opts: opts,
 		cache: newCache(opts.CacheEntries), unknowns: newUnknowns(5*time.Second, 50_000),
-		started: time.Now(),
+		started: time.Now(), wake: make(chan struct{}, 1),
 	}
 	s.policy.Store(&policy)
 	s.followed.Store(-1)
