@@ -15,9 +15,9 @@
 // redirect to elsewhere is refused, and no error repeats the credential or a
 // password that was sent, even where the server does.
 //
-// It is not what a service uses to check the tokens of its own callers, and it
-// neither retries nor caches: what failed is told to the caller, who knows
-// whether asking twice is harmless.
+// It neither retries nor caches: what failed is told to the caller, who knows
+// whether asking twice is harmless. A service that checks the tokens of its own
+// callers uses package guard, which keeps answers.
 package client
 
 import (
@@ -95,6 +95,7 @@ type Client struct {
 
 	base      string // scheme, host and path before /latchkey, without a slash at the end
 	http      *http.Client
+	streams   *http.Client // without a bound on how long an answer takes
 	userAgent string
 	now       func() time.Time
 
@@ -127,6 +128,7 @@ func New(server string, o Options) (*Client, error) {
 		timeout = defaultTimeout
 	}
 	c.http = &http.Client{Transport: transport, Timeout: timeout, CheckRedirect: checkRedirect}
+	c.streams = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
 	c.Tokens = Tokens{c}
 	c.Accounts = Accounts{c}
 	c.Groups = Groups{c}

@@ -73,6 +73,15 @@ func TestRequests(t *testing.T) {
 			seen{"POST /latchkey/api/v1/tokens", `{"name":"ci","expires_in":604800,"scope":["path:/pulp/content/*:read"]}`, bearer},
 		},
 		{
+			"check a token",
+			func(ctx context.Context, c *client.Client) error {
+				_, err := c.Check(ctx, api.Check{Token: "lkp_other", Addr: "192.0.2.1", Scope: []string{"path:/a:read"}})
+				return err
+			},
+			200, `{"active":true}`,
+			seen{"POST /latchkey/api/v1/check", `{"token":"lkp_other","addr":"192.0.2.1","scope":["path:/a:read"]}`, bearer},
+		},
+		{
 			"list tokens",
 			func(ctx context.Context, c *client.Client) error {
 				_, err := c.Tokens.List(ctx, client.TokenQuery{

@@ -161,7 +161,7 @@ func bodyFor(route restapi.Route, secret string) string {
 		return `{}`
 	case "POST /grants":
 		return `{"group":"everyone","scope":"path:/a:read"}`
-	case "POST /revoke":
+	case "POST /revoke", "POST /check":
 		return fmt.Sprintf(`{"token":%q}`, secret)
 	case "POST /password":
 		return `{"current":"x","new":"another planted password"}`

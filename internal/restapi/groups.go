@@ -82,7 +82,7 @@ func (c *call) listGrants() (answer, error) {
 		return answer{}, err
 	}
 	shown, err := c.grants(list...)
-	return answer{200, api.Page[api.Grant]{Items: shown}}, err
+	return answer{status: 200, body: api.Page[api.Grant]{Items: shown}}, err
 }
 
 func (c *call) createGrant() (answer, error) {

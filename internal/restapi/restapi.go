@@ -26,7 +26,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
-// Options are what the API is made of; all are needed but Now.
+// Options are what the API is made of; all are needed but Now and Stopping.
 type Options struct {
 	Tokens      *tokens.Service
 	Accounts    *accounts.Service
@@ -37,6 +37,10 @@ type Options struct {
 	Log         *slog.Logger
 	Realm       string           // named in challenges
 	Now         func() time.Time // default time.Now
+
+	// Stopping is closed when the server begins to stop: then answers that
+	// would go on for long end too.
+	Stopping <-chan struct{}
 }
 
 // API is the handler of everything under [api.Prefix].
@@ -103,10 +107,14 @@ type call struct {
 type answer struct {
 	status int
 	body   any
+
+	// stream, if not nil, writes the whole answer and is not bounded by the
+	// time of a call. A handler that returns it has done all that can fail.
+	stream func(http.ResponseWriter, *http.Request)
 }
 
-func ok(body any) (answer, error)      { return answer{http.StatusOK, body}, nil }
-func created(body any) (answer, error) { return answer{http.StatusCreated, body}, nil }
+func ok(body any) (answer, error)      { return answer{status: http.StatusOK, body: body}, nil }
+func created(body any) (answer, error) { return answer{status: http.StatusCreated, body: body}, nil }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request, route Route) {
 	ctx, cancel := context.WithTimeout(r.Context(), callTime)
@@ -115,6 +123,10 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, route Route) {
 	result, err := c.run(route)
 	if err != nil {
 		a.fail(w, err)
+		return
+	}
+	if result.stream != nil {
+		result.stream(w, r)
 		return
 	}
 	if result.status == 0 {

@@ -77,6 +77,9 @@ func (a as) send(method, path, kind, body string) reply {
 		a.t.Fatal(err)
 	}
 	defer res.Body.Close()
+	if res.Header.Get("Content-Type") == "text/event-stream" { // has no end
+		return reply{res.StatusCode, res.Header, ""}
+	}
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		a.t.Fatal(err)

@@ -108,6 +108,9 @@ func Routes() []Route {
 		{"POST", "/keys/rotate", write(keyring.Resource), nil, (*call).rotateKeys},
 		{"DELETE", "/keys/{id}", remove(keyring.Resource), nil, (*call).revokeKey},
 
+		{"POST", "/check", read(tokens.Checks), nil, (*call).checkToken},
+		{"GET", "/changes", read(tokens.Checks), []string{"after"}, (*call).followChanges},
+
 		{"GET", "/audit", read(audit.Resource), auditQuery, (*call).listEvents},
 	}
 }

@@ -76,6 +76,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, o HTTPOptions) error
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	s.stopOnce.Do(func() { close(s.stopping) })
 	s.log.Info("stopping", "drain", o.Drain)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain)
 	defer cancel()

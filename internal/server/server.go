@@ -93,6 +93,8 @@ type Server struct {
 	nobody   anonymousRules
 	pinged   pinged
 	draining atomic.Bool
+	stopping chan struct{} // closed when no new requests are taken
+	stopOnce sync.Once
 }
 
 // New puts a server together. It asks the database for nothing.
@@ -110,7 +112,8 @@ func New(opts Options) (*Server, error) {
 		opts.Metrics = metrics.New()
 	}
 	opts.Store = watched.New(opts.Store, storeWatch{opts.Metrics})
-	s := &Server{opts: opts, log: opts.Log, store: opts.Store, metrics: opts.Metrics, audit: audit.NewLog(opts.Store, opts.Log)}
+	s := &Server{opts: opts, log: opts.Log, store: opts.Store, metrics: opts.Metrics, audit: audit.NewLog(opts.Store, opts.Log),
+		stopping: make(chan struct{})}
 	if err := s.buildCore(); err != nil {
 		return nil, err
 	}
@@ -182,7 +185,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	t := &tree{exact: map[string]door{}, none: s.door(metrics.NoDoor, http.HandlerFunc(s.nothing))}
 	t.api = s.door(metrics.API, restapi.New(restapi.Options{
 		Tokens: s.tokens, Accounts: s.accounts, SigningKeys: s.keyring, Audit: s.audit, Check: check,
-		Keys: o.Keys, Log: o.Log, Realm: o.Realm, Now: o.Now,
+		Keys: o.Keys, Log: o.Log, Realm: o.Realm, Now: o.Now, Stopping: s.stopping,
 	}))
 	verify, err := gateway.NewVerifier(gateway.VerifierOptions{
 		Check: check, Peers: o.Peers, Anonymous: s.anonymous, Audit: s.audit, Log: o.Log, Realm: o.Realm, Now: o.Now,

@@ -122,6 +122,11 @@ func (s *Store) SweepEvents(ctx context.Context, before time.Time, limit int) (i
 	return ask(ctx, s, Sweep, "SweepEvents", func(ctx context.Context) (int, error) { return s.Store.SweepEvents(ctx, before, limit) })
 }
 
+// SweepChanges implements [store.Batcher].
+func (s *Store) SweepChanges(ctx context.Context, before time.Time, keep, limit int) (int, error) {
+	return ask(ctx, s, Sweep, "SweepChanges", func(ctx context.Context) (int, error) { return s.Store.SweepChanges(ctx, before, keep, limit) })
+}
+
 // RegisterKey implements [store.KeyRegistry].
 func (s *Store) RegisterKey(ctx context.Context, id string, check []byte) error {
 	return tell(ctx, s, Probe, "RegisterKey", func(ctx context.Context) error { return s.Store.RegisterKey(ctx, id, check) })
