@@ -93,6 +93,7 @@ var actions = []Action{
 	{Name: "key.revoke", Meaning: "a signing key was withdrawn", Target: "the key", Outcomes: changes},
 	{Name: "key.list", Meaning: "somebody asked for the signing keys who may not", Outcomes: reads},
 
+	{Name: "change.follow", Meaning: "somebody asked to follow the changes who may not", Outcomes: reads},
 	{Name: "audit.read", Meaning: "somebody asked for the audit log who may not", Outcomes: reads},
 }
 

@@ -49,7 +49,7 @@ func TestEveryOperationLeavesAnEvent(t *testing.T) {
 	for _, route := range restapi.Routes() {
 		name := route.Method + " " + route.Path
 		op, changes := operations[name]
-		if changes == (route.Method == http.MethodGet) {
+		if changes == (route.Method == http.MethodGet || name == "POST /check") {
 			t.Errorf("%s: is it known here what it leaves: %v, want it for all that change something", name, changes)
 		}
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/fault"
 	"github.com/latchkey-auth/latchkey/internal/identity"
 	"github.com/latchkey-auth/latchkey/internal/scope"
+	"github.com/latchkey-auth/latchkey/internal/store"
 )
 
 // Checks is the part of Latchkey's own API that services need, whose callers
@@ -48,9 +49,9 @@ func (a Answer) Ends() time.Time {
 // without the right learns nothing (S41).
 func (s *Service) CheckFor(ctx context.Context, caller *identity.Identity, p Presented, asked scope.Set) (Answer, error) {
 	if err := mayCheck(caller); err != nil {
-		return Answer{}, s.refused(ctx, caller, "token.check", "", err)
+		return Answer{}, s.refused(ctx, caller, audit.ActionCheck, "", err)
 	}
-	ctx = presentedBy(ctx, p)
+	ctx = presentedTo(ctx, caller, p)
 	a := Answer{Position: s.position.Load(), At: s.now()} // before anything is loaded
 	var err error
 	a.Identity, err = s.Check(ctx, p)
@@ -64,7 +65,7 @@ func (s *Service) CheckFor(ctx context.Context, caller *identity.Identity, p Pre
 	for _, rule := range asked {
 		if !a.Identity.Covers(scope.Set{rule}) {
 			a.Missing = rule.String()
-			s.recordMissing(ctx, caller, a)
+			s.recordMissing(ctx, a)
 			break
 		}
 	}
@@ -81,19 +82,21 @@ func mayCheck(caller *identity.Identity) error {
 	return nil
 }
 
-// presentedBy lets the audit log tell of whoever presented the token, rather
-// than of the service that passes it on.
-func presentedBy(ctx context.Context, p Presented) context.Context {
+// presentedTo lets the audit log tell of whoever presented the token, and to
+// which service, rather than that the service passed it on.
+func presentedTo(ctx context.Context, service *identity.Identity, p Presented) context.Context {
 	r := audit.FromContext(ctx)
-	r.Addr, r.Agent = p.Addr, p.Agent
+	r.Addr, r.Agent, r.Door = p.Addr, p.Agent, "service "+service.Name
 	return audit.NewContext(ctx, r)
 }
 
 // recordMissing writes the event of a good token that does not reach as far as
 // a service asks.
-func (s *Service) recordMissing(ctx context.Context, caller *identity.Identity, a Answer) {
-	e := audit.Event(ctx, a.At, a.Identity, "token.check", audit.Refused)
-	e.Reason, e.Target = "scope", audit.Clip(a.Missing)
-	e.Detail = map[string]string{"missing": audit.Clip(a.Missing), "service": audit.Clip(caller.Name)}
-	s.audit.Record(e)
+func (s *Service) recordMissing(ctx context.Context, a Answer) {
+	key := audit.TallyKey{Action: audit.ActionCheck, Reason: string(fault.Forbidden), Addr: audit.FromContext(ctx).Addr, Token: a.Identity.TokenID}
+	s.audit.Limited(key, func() store.Event {
+		e := audit.Event(ctx, a.At, a.Identity, audit.ActionCheck, audit.Refused)
+		e.Reason, e.Target, e.Detail = string(fault.Forbidden), audit.Clip(a.Missing), audit.Asked(ctx, a.Missing)
+		return e
+	})
 }

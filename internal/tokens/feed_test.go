@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/accounts"
+	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/coretest"
 	"github.com/latchkey-auth/latchkey/internal/fault"
 	"github.com/latchkey-auth/latchkey/internal/identity"
@@ -349,13 +350,23 @@ func TestCheckForJudgesScopes(t *testing.T) {
 	for asked, want := range map[string]string{
 		"path:/a/b:read": "", "path:/a/b/*:read": "", "path:/a/b:write": "path:/a/b:write", "path:/*:read": "path:/*:read", "latchkey:tokens:read": "latchkey:tokens:read",
 	} {
-		a, err := c.Tokens.CheckFor(bg, c.Admin, presented, mustSet(t, "path:/a/x:read", asked))
+		asking := audit.NewContext(bg, audit.Request{Method: "POST", Path: "/latchkey/api/v1/check"})
+		a, err := c.Tokens.CheckFor(asking, c.Admin, presented, mustSet(t, "path:/a/x:read", asked))
 		if err != nil || a.Missing != want {
 			t.Errorf("CheckFor(%s) misses %q, %v, want %q", asked, a.Missing, err, want)
 		}
 	}
-	events := c.Events(t, "token.check")
-	if len(events) != 3 || events[0].Reason != "scope" || events[0].TokenID != made.Token.ID || events[0].Detail["service"] != "admin" {
-		t.Errorf("refused scopes left the events %+v, want three", events)
+	var missing []string
+	for _, e := range c.Events(t, audit.ActionCheck) {
+		if e.Outcome != audit.Refused {
+			continue
+		}
+		if e.Reason != "forbidden" || e.TokenID != made.Token.ID || e.Detail["door"] != "service admin" || e.Addr != somewhere.String() {
+			t.Errorf("a refused scope left the event %+v", e)
+		}
+		missing = append(missing, e.Detail["missing"])
+	}
+	if len(missing) != 3 {
+		t.Errorf("refused scopes left events about %q, want three", missing)
 	}
 }
