@@ -64,11 +64,12 @@ const (
 	EventReset  = "reset"  // changes may have been missed: start over, and keep nothing
 )
 
-// Kinds of changes.
+// Kinds of changes. A reader that does not know a kind drops everything.
 const (
 	ChangeToken   = "token"   // Token
 	ChangeAccount = "account" // Account, with all its tokens
 	ChangeGroups  = "groups"  // some group or its grants: every account
+	ChangeKeys    = "keys"    // the signing keys: every signed token
 )
 
 // Change is the data of an event of GET /changes. A reader that drops what a
