@@ -86,7 +86,7 @@ func TestEveryOperationLeavesAnEvent(t *testing.T) {
 }
 
 // furnish makes what a route is about and returns what puts its names in.
-func (s *site) furnish(t *testing.T, route restapi.Route) func(string) string {
+func (s *site) furnish(t testing.TB, route restapi.Route) func(string) string {
 	t.Helper()
 	type made struct{ ID, Token string }
 	s.admin().do("POST", "/accounts", `{"name":"bob"}`)

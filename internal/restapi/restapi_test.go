@@ -84,7 +84,9 @@ func (a as) send(method, path, kind, body string) reply {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return reply{res.StatusCode, res.Header, string(text)}
+	r := reply{res.StatusCode, res.Header, string(text)}
+	held(a.t, method, path, r)
+	return r
 }
 
 // do sends JSON, if there is any.

@@ -112,5 +112,7 @@ func Routes() []Route {
 		{"GET", "/changes", read(tokens.Checks), []string{"after"}, (*call).followChanges},
 
 		{"GET", "/audit", read(audit.Resource), auditQuery, (*call).listEvents},
+
+		{"GET", "/openapi.json", Right{public: true}, nil, (*call).describe},
 	}
 }
