@@ -19,6 +19,8 @@ type describedRoute struct {
 	conflicts bool // it can be 409: among others, for a name that two accounts have
 }
 
+const eventStream = "text/event-stream"
+
 // describedRoutes are all, in the order of the description.
 var describedRoutes = []describedRoute{
 	{route: "POST /tokens", id: "createToken", summary: "Make a token; the answer is the only place where its secret is shown", in: api.CreateToken{}, out: api.NewToken{}, conflicts: true, missing: true},
@@ -52,6 +54,13 @@ var describedRoutes = []describedRoute{
 	{route: "POST /grants", id: "createGrant", summary: "Give a scope to an account or a group", in: api.CreateGrant{}, out: api.Grant{}, conflicts: true, missing: true},
 	{route: "DELETE /grants/{id}", id: "deleteGrant", summary: "Take a grant back"},
 
+	{route: "GET /keys", id: "listKeys", summary: "List the keys that sign tokens", out: api.Page[api.SigningKey]{}},
+	{route: "POST /keys/rotate", id: "rotateKeys", summary: "Publish the next signing key now", out: api.SigningKey{}},
+	{route: "DELETE /keys/{id}", id: "revokeKey", summary: "Withdraw a signing key: nothing that it signed counts any more", in: api.RevokeKey{}, optional: true, out: api.SigningKey{}},
+
+	{route: "POST /check", id: "checkToken", summary: "Ask, as a service, whom a presented token stands for", in: api.Check{}, out: api.Checked{}},
+	{route: "GET /changes", id: "followChanges", summary: "Follow what changes: server-sent events, whose data are Change", media: eventStream},
+
 	{route: "GET /audit", id: "listEvents", summary: "List the audit log, newest first", out: api.Page[api.Event]{}},
 
 	{route: "GET /openapi.json", id: "describe", summary: "This description", out: map[string]any{}},
@@ -78,6 +87,7 @@ var parameters = map[string]struct{ kind, about string }{
 	"kind":           {"", "user or robot."},
 	"source":         {"", "Where passwords are checked: local, django, pulp."},
 	"disabled":       {"boolean", "Only those that are disabled, or only those that are not."},
+	"after":          {"integer", "The position of the last change that was seen."},
 	"account":        {"", "An account's name."},
 	"action":         {"", "An action, or the beginning of several, with a dot at its end."},
 	"outcome":        {"", "ok, refused or failed."},
