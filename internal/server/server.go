@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/accounts"
 	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/clock"
 	"github.com/latchkey-auth/latchkey/internal/credential"
 	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -38,7 +39,7 @@ type Options struct {
 	Store store.Store
 	Keys  *serverkey.Ring
 	Log   *slog.Logger
-	Now   func() time.Time // default time.Now
+	Now   func() time.Time // default: the machine's, which does not go back
 
 	Tokens      TokenOptions
 	SigningKeys keyring.Policy
@@ -103,7 +104,7 @@ func New(opts Options) (*Server, error) {
 		return nil, errors.New("server: Store, Keys and Log are needed")
 	}
 	if opts.Now == nil {
-		opts.Now = time.Now
+		opts.Now = clock.Steady()
 	}
 	if opts.Realm == "" {
 		opts.Realm = "latchkey"
