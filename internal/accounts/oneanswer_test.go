@@ -124,7 +124,7 @@ func TestWhatIsCharged(t *testing.T) {
 				sources = append(sources, nil)
 			}
 			pair := throttle.Rate{Burst: tries, Every: time.Minute}
-			c := coretest.New(t, coretest.Options{Sources: sources, Logins: throttle.Options{Pair: pair}})
+			c := coretest.New(t, coretest.Options{Sources: sources, Logins: throttle.Options{Pair: pair, TrustedBurst: tries}})
 			c.Ready(t)
 			for range 2 * tries { // a success costs nothing
 				mustLogin(t, c, "ann", right)

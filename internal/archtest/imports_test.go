@@ -56,6 +56,7 @@ var rules = []rule{
 		why: "only cmd reads the configuration and names a store"},
 	{from: "internal/password", only: []string{}, why: "hashing leans on nothing of ours"},
 	{from: "internal/throttle", only: []string{}, why: "throttling leans on nothing of ours"},
+	{from: "internal/clock", only: []string{}, why: "the time leans on nothing"},
 	{from: "internal/historytest", only: []string{}, why: "the judge knows nothing of whom it judges"},
 	{from: "internal/proxyconfig", only: []string{}, why: "what it writes depends on what it is told alone"},
 	{from: "api", only: []string{}, why: "anybody may import it, without the server"},

@@ -84,7 +84,10 @@ func (l *Limiter) Len() int {
 	return n
 }
 
-func (l *Limiter) take(k key) (Charge, time.Duration) {
+func (l *Limiter) take(k key) (Charge, time.Duration) { return l.takeUpTo(k, l.rate.Burst) }
+
+// takeUpTo is take with a smaller burst than the limiter's own.
+func (l *Limiter) takeUpTo(k key, burst int) (Charge, time.Duration) {
 	s, now := l.shard(k), l.now().UnixNano()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +99,7 @@ func (l *Limiter) take(k key) (Charge, time.Duration) {
 		full = min(max(s.heap[i].full, now), now+l.rate.span())
 	}
 	full += int64(l.rate.Every)
-	if wait := full - now - l.rate.span(); wait > 0 {
+	if wait := full - now - int64(burst)*int64(l.rate.Every); wait > 0 {
 		return Charge{}, time.Duration(wait)
 	}
 	s.set(k, full)

@@ -17,6 +17,8 @@ type Options struct {
 	Account Rate // one account from all untrusted addresses; 50, then one per 10 s
 	Narrow  Rate // as Pair, once Account is spent; 1, then one per minute
 
+	TrustedBurst int // the burst of Pair where the address is trusted; four times that of Pair, and never less than it
+
 	Trust time.Duration // how long a success makes an address trusted; 30 days if zero
 	Max   int           // entries of each table, and four times the accounts with trusted addresses; 65536 if zero
 	Now   func() time.Time
@@ -36,6 +38,10 @@ func (o Options) withDefaults() Options {
 			*rate.to = rate.value
 		}
 	}
+	if o.TrustedBurst <= 0 {
+		o.TrustedBurst = 4 * o.Pair.Burst
+	}
+	o.TrustedBurst = max(o.TrustedBurst, o.Pair.Burst)
 	if o.Trust <= 0 {
 		o.Trust = 30 * 24 * time.Hour
 	}
@@ -82,7 +88,7 @@ func (l *Logins) newTables(s seed) *tables {
 	}
 	return &tables{
 		seed:    s,
-		pair:    table(l.opts.Pair),
+		pair:    table(Rate{l.opts.TrustedBurst, l.opts.Pair.Every}),
 		address: table(l.opts.Address),
 		account: table(l.opts.Account),
 		narrow:  table(l.opts.Narrow),
@@ -106,10 +112,15 @@ func (l *Logins) Begin(account, addr string) (*Attempt, time.Duration) {
 	pair := t.seed.key(account, addr)
 
 	wait := a.charge(t.address, a.address)
-	if wait == 0 {
-		wait = a.charge(t.pair, pair)
+	trusted := t.trusted.has(a.account, a.address, l.opts.Now())
+	burst := l.opts.Pair.Burst
+	if trusted {
+		burst = l.opts.TrustedBurst // for programs that log in several times at the same moment
 	}
-	if wait == 0 && !t.trusted.has(a.account, a.address, l.opts.Now()) {
+	if wait == 0 {
+		wait = a.chargeUpTo(t.pair, pair, burst)
+	}
+	if wait == 0 && !trusted {
 		if wait = a.charge(t.account, a.account); wait > 0 {
 			wait = a.charge(t.narrow, pair)
 		}
@@ -155,7 +166,11 @@ type Attempt struct {
 }
 
 func (a *Attempt) charge(l *Limiter, k key) time.Duration {
-	c, wait := l.take(k)
+	return a.chargeUpTo(l, k, l.rate.Burst)
+}
+
+func (a *Attempt) chargeUpTo(l *Limiter, k key, burst int) time.Duration {
+	c, wait := l.takeUpTo(k, burst)
 	if wait == 0 {
 		a.charges[a.count] = c
 		a.count++

@@ -136,7 +136,8 @@ func TestOwnerIsNotLockedOut(t *testing.T) {
 	}
 }
 
-// At a trusted address the owner has the budget of a pair, like anybody.
+// At a trusted address the owner has four times the burst of a pair, and no
+// more than that: somebody else may be at that address too.
 func TestTrustedIsNotUnlimited(t *testing.T) {
 	c := newClock()
 	l := New(Options{Now: c.now})
@@ -145,12 +146,37 @@ func TestTrustedIsNotUnlimited(t *testing.T) {
 	for i := range 200 {
 		fails(l, "alice", stranger(i))
 	}
-	if got := allowed(l, "alice", "192.0.2.1"); got != 5 {
-		t.Errorf("%d failures from a trusted address, want 5", got)
+	if got := allowed(l, "alice", "192.0.2.1"); got != 20 {
+		t.Errorf("%d failures from a trusted address, want 20", got)
+	}
+	if got := fails(l, "alice", "192.0.2.1"); got != 30*time.Second {
+		t.Errorf("then wait %v, want 30s", got)
 	}
 	// Its failures do not touch what the others have.
 	if got := fails(l, "alice", "192.0.2.9"); got != 0 {
 		t.Errorf("a new address: wait %v, want 0", got)
+	}
+}
+
+// A program that logs in ten times at the same moment, from where it has
+// logged in before, is let in ten times.
+func TestManyLoginsAtOnce(t *testing.T) {
+	l := New(Options{Now: newClock().now})
+	a, _ := l.Begin("alice", "192.0.2.1")
+	a.Succeeded()
+	var open []*Attempt
+	for i := range 10 {
+		a, wait := l.Begin("alice", "192.0.2.1")
+		if a == nil {
+			t.Fatalf("login %d of ten at once waits %v, want none to wait", i+1, wait)
+		}
+		open = append(open, a)
+	}
+	for _, a := range open {
+		a.Succeeded()
+	}
+	if got := allowed(l, "alice", "192.0.2.1"); got != 20 {
+		t.Errorf("%d failures after ten successes, want 20: they cost nothing", got)
 	}
 }
 
@@ -166,10 +192,10 @@ func TestTrustEnds(t *testing.T) {
 	}
 	c.advance(30*24*time.Hour - time.Second)
 	spend()
-	if got := allowed(l, "alice", "192.0.2.1"); got != 5 {
-		t.Errorf("%d failures just before 30 days, want 5", got)
+	if got := allowed(l, "alice", "192.0.2.1"); got != 20 {
+		t.Errorf("%d failures just before 30 days, want 20", got)
 	}
-	c.advance(time.Minute)
+	c.advance(10 * time.Minute) // the pair's budget is full again
 	spend()
 	if got := allowed(l, "alice", "192.0.2.1"); got != 1 {
 		t.Errorf("%d failures after 30 days, want 1", got)
@@ -219,14 +245,14 @@ func TestTrustIsBounded(t *testing.T) {
 func TestEndsOfAnAttempt(t *testing.T) {
 	for name, tc := range map[string]struct {
 		end  func(*Attempt)
-		want int // left of 5
+		want int // left of 5; of 20 where the address is trusted then
 	}{
-		"succeeded":              {(*Attempt).Succeeded, 5},
+		"succeeded":              {(*Attempt).Succeeded, 20},
 		"abandoned":              {(*Attempt).Abandoned, 5},
 		"failed":                 {(*Attempt).Failed, 4},
 		"dropped":                {func(*Attempt) {}, 4},
 		"failed, then succeeded": {func(a *Attempt) { a.Failed(); a.Succeeded() }, 4},
-		"succeeded twice":        {func(a *Attempt) { a.Succeeded(); a.Succeeded(); a.Abandoned() }, 5},
+		"succeeded twice":        {func(a *Attempt) { a.Succeeded(); a.Succeeded(); a.Abandoned() }, 20},
 	} {
 		l := New(Options{Now: newClock().now})
 		fails(l, "alice", "192.0.2.1")

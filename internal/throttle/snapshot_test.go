@@ -38,8 +38,8 @@ func TestSnapshot(t *testing.T) {
 		if got := allowed(l, "carol", "192.0.2.3"); got != 4 {
 			t.Errorf("carol has %d left, want 4", got)
 		}
-		if got := allowed(l, "alice", "192.0.2.1"); got != 5 {
-			t.Errorf("alice has %d at her trusted address, want 5", got)
+		if got := allowed(l, "alice", "192.0.2.1"); got != 20 {
+			t.Errorf("alice has %d at her trusted address, want 20", got)
 		}
 		if got := allowed(l, "alice", "192.0.2.50"); got != 2 {
 			t.Errorf("alice has %d at a new address, want 2: one that 10s have paid off and one narrow", got)
