@@ -8,6 +8,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/config"
 	"github.com/latchkey-auth/latchkey/internal/metrics"
 	"github.com/latchkey-auth/latchkey/internal/server"
+	"github.com/latchkey-auth/latchkey/internal/traces"
 )
 
 // beside is what goes on as long as the server does, the time included in which
@@ -31,6 +32,16 @@ func (b *beside) run(do func(context.Context)) { b.running.Go(func() { do(b.ctx)
 func (b *beside) end() {
 	b.cancel()
 	b.running.Wait()
+}
+
+// openTraces makes what sends spans, if the configuration wants it.
+func openTraces(c config.Traces, log *slog.Logger) (*traces.Tracer, error) {
+	if c.Endpoint == "" {
+		return nil, nil
+	}
+	return traces.New(traces.Options{
+		Endpoint: c.Endpoint, Authorization: c.Authorization, Percent: c.Percent, Version: thisBuild().Version, Log: log,
+	})
 }
 
 // serveMetrics shows metrics, if the configuration wants it.

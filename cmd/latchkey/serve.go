@@ -108,6 +108,12 @@ func serve(ctx context.Context, env *environment, c config.Config, read func() (
 		return err
 	}
 	options.Store, options.Keys, options.Log, options.Metrics = data, keys, log, counts
+	if options.Tracer, err = openTraces(c.Traces, log); err != nil {
+		return err
+	}
+	if options.Tracer != nil {
+		defer options.Tracer.Close()
+	}
 	listening := server.HTTPOptions{
 		ReadHeaderTimeout: c.HTTP.ReadHeaderTimeout, IdleTimeout: c.HTTP.IdleTimeout,
 		MaxHeaderBytes: c.HTTP.MaxHeaderBytes, Drain: c.HTTP.Drain,

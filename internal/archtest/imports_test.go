@@ -37,6 +37,8 @@ var rules = []rule{
 	{from: "internal/store", only: []string{}, why: "the contract leans on nothing"},
 	{from: "internal/store/watched", only: []string{"internal/store"}, why: "who watches a store knows its contract"},
 	{from: "internal/counter", only: []string{}, why: "counting leans on nothing, so that the core may count"},
+	{from: "internal/traces", only: []string{"internal/secret"}, why: "traces are told what to say, and find nothing out by themselves"},
+	{from: "internal/certificate", only: []string{}, why: "a certificate leans on nothing of ours"},
 	{from: "internal/metrics", never: []string{"internal/server", "internal/gateway", "internal/restapi", "internal/config"},
 		why: "metrics read counts, and nothing of how requests are answered"},
 	{from: "internal/store/portable", only: []string{}, why: "the form that all stores share leans on none"},

@@ -44,6 +44,7 @@ func full() *Metrics {
 		Audit: func() audit.Stats { return audit.Stats{Waiting: 3} }, Passwords: func() password.Stats { return password.Stats{Entered: 2, Waited: time.Second} },
 		Throttle: func() throttle.Stats { return throttle.Stats{} }, Logins: func() []int64 { return []int64{1, 2, 3, 4} },
 		Ready: func() bool { return true }, Certificate: func() time.Time { return time.Unix(2_000_000_000, 0) },
+		Spans: func() (int64, int64) { return 5, 6 },
 	})
 	for _, d := range Doors() {
 		m.Door(d).Begin()

@@ -22,6 +22,8 @@ type Sources struct {
 	// Certificate returns when the certificate of the listener ends; nil: it
 	// has none.
 	Certificate func() time.Time
+
+	Spans func() (sent, failed int64) // of traces
 }
 
 // Follow says where the metrics are that others count. Until then they are left

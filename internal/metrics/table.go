@@ -287,6 +287,15 @@ func serverFamilies() []family {
 			nil, one(func(m *Metrics) (float64, bool) { return truth(m.lastGood.Load()), true })},
 		{"latchkey_config_last_reload_success_timestamp_seconds", gauge, "When the configuration in force was read.",
 			nil, one(func(m *Metrics) (float64, bool) { return float64(m.reloaded.Load()), true })},
+		{"latchkey_spans_total", counting, "Spans of traces, by whether the collector took them. Only with traces.endpoint.",
+			[]label{{"outcome", []string{"failed", "sent"}}}, func(m *Metrics, to sink) {
+				if m.from().Spans == nil {
+					return
+				}
+				sent, failed := m.from().Spans()
+				to.value(float64(failed), "failed")
+				to.value(float64(sent), "sent")
+			}},
 		{"latchkey_tls_certificate_not_after_timestamp_seconds", gauge, "When the certificate of the listener ends. Only with tls.cert.",
 			nil, one(func(m *Metrics) (float64, bool) {
 				if m.from().Certificate == nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/counter"
 	"github.com/latchkey-auth/latchkey/internal/metrics"
+	"github.com/latchkey-auth/latchkey/internal/traces"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
@@ -13,18 +14,33 @@ import (
 type door struct {
 	http.Handler
 	requests *counter.Requests
+	name     string
+	tracer   *traces.Tracer // nil: its requests are not traced
 }
 
-// door makes a door of a handler.
+// door makes a door of a handler. Whether the server lives is asked so often
+// that nobody wants traces of it.
 func (s *Server) door(d metrics.Door, h http.Handler) door {
-	return door{h, s.metrics.Door(d)}
+	made := door{Handler: h, requests: s.metrics.Door(d), name: d.String()}
+	if d != metrics.Health {
+		made.tracer = s.opts.Tracer
+	}
+	return made
 }
 
 // ServeHTTP answers a request and counts it, however it ends.
 func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.requests.Begin()
 	began, returned := time.Now(), false
-	defer func() { d.requests.End(endedWith(w, r, returned), time.Since(began)) }()
+	ended := func(int) {}
+	if d.tracer != nil {
+		r, ended = d.tracer.Request(r, d.name, web.RequestID(w))
+	}
+	defer func() {
+		status := endedWith(w, r, returned)
+		d.requests.End(status, time.Since(began))
+		ended(status)
+	}()
 	d.Handler.ServeHTTP(w, r)
 	returned = true
 }

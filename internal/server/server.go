@@ -30,6 +30,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/store/watched"
 	"github.com/latchkey-auth/latchkey/internal/throttle"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
+	"github.com/latchkey-auth/latchkey/internal/traces"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
@@ -66,6 +67,7 @@ type Options struct {
 	DRF    *drf.Options    // nil: that dialect is off
 
 	Metrics *metrics.Metrics // where to count; nil: counters that nobody sees
+	Tracer  *traces.Tracer   // nil: there are no traces
 }
 
 // TokenOptions are the settings of the core.
@@ -98,6 +100,14 @@ type Server struct {
 	stopOnce sync.Once
 }
 
+// spans returns where spans are counted; nil if there are none.
+func (o Options) spans() func() (sent, failed int64) {
+	if o.Tracer == nil {
+		return nil
+	}
+	return o.Tracer.Spans
+}
+
 // New puts a server together. It asks the database for nothing.
 func New(opts Options) (*Server, error) {
 	if opts.Store == nil || opts.Keys == nil || opts.Log == nil {
@@ -112,7 +122,7 @@ func New(opts Options) (*Server, error) {
 	if opts.Metrics == nil {
 		opts.Metrics = metrics.New()
 	}
-	opts.Store = watched.New(opts.Store, storeWatch{opts.Metrics})
+	opts.Store = watched.New(opts.Store, storeWatch{opts.Metrics, opts.Tracer})
 	s := &Server{opts: opts, log: opts.Log, store: opts.Store, metrics: opts.Metrics, audit: audit.NewLog(opts.Store, opts.Log),
 		stopping: make(chan struct{})}
 	if err := s.buildCore(); err != nil {
@@ -173,7 +183,7 @@ func (s *Server) buildCore() error {
 	}
 	s.metrics.Follow(metrics.Sources{
 		Tokens: s.tokens.Stats, Audit: s.audit.Stats, Passwords: pool.Stats, Throttle: s.throttle.Stats,
-		Logins: s.accounts.Logins, Ready: s.isReady, Certificate: o.CertificateEnds,
+		Logins: s.accounts.Logins, Ready: s.isReady, Certificate: o.CertificateEnds, Spans: o.spans(),
 	})
 	return nil
 }
@@ -205,7 +215,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	made := &serving{close: func() {}}
 	if len(o.Routes) > 0 {
 		g, err := gateway.New(gateway.Options{
-			Routes: o.Routes, Check: check, Anonymous: s.anonymous, Observer: upstreamWatch{s.metrics},
+			Routes: o.Routes, Check: check, Anonymous: s.anonymous, Observer: upstreamWatch{s.metrics, o.Tracer},
 			Audit: s.audit, Log: o.Log, Peers: o.Peers, Now: o.Now, Realm: o.Realm,
 		})
 		if err != nil {
