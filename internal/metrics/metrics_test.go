@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -188,5 +189,30 @@ func TestReference(t *testing.T) {
 	}
 	if diff := cmp.Diff(want.String(), string(got)); diff != "" {
 		t.Errorf("%s is not what the code says, run make docs. -code +file:\n%s", path, diff)
+	}
+}
+
+// Every metric that the alert rules and the dashboard name exists.
+func TestNamesInPackaging(t *testing.T) {
+	name := regexp.MustCompile(`latchkey_[a-z_]+`)
+	known := Names()
+	for _, path := range []string{"../../packaging/prometheus/alerts.yml", "../../packaging/grafana/latchkey.json", "../../docs/operations.md"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := name.FindAllString(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("%s names no metric", path)
+		}
+		for _, n := range found {
+			base := n
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				base = strings.TrimSuffix(base, suffix)
+			}
+			if !slices.Contains(known, n) && !slices.Contains(known, base) {
+				t.Errorf("%s names %s, which does not exist", path, n)
+			}
+		}
 	}
 }
