@@ -21,6 +21,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -32,6 +33,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/api"
 )
 
 // defaultTimeout bounds a request where [Options.Timeout] is zero.
@@ -103,6 +106,14 @@ type Client struct {
 	// the credential.
 	authorize func(*http.Request)
 	scrub     func(string) string
+}
+
+// Explain asks why something is allowed or not. A secret in the question is
+// only sent in the body.
+func (c *Client) Explain(ctx context.Context, r api.Explain) (api.Explanation, error) {
+	var out api.Explanation
+	err := c.do(ctx, call{method: http.MethodPost, path: []string{"explain"}, body: r, secrets: []string{r.Token}}, &out)
+	return out, err
 }
 
 // New makes a client for the server at an http or https URL, which may have a

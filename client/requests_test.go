@@ -115,6 +115,15 @@ func TestRequests(t *testing.T) {
 			seen{"POST /latchkey/api/v1/tokens/revoke", `{"query":{"group":"ops"},"expect":3}`, bearer},
 		},
 		{
+			"explain",
+			func(ctx context.Context, c *client.Client) error {
+				_, err := c.Explain(ctx, api.Explain{Token: "lkp_found", Method: "GET", Path: "/x"})
+				return err
+			},
+			200, `{"allowed":false,"verdict":"no","steps":[]}`,
+			seen{"POST /latchkey/api/v1/explain", `{"token":"lkp_found","method":"GET","path":"/x"}`, bearer},
+		},
+		{
 			"get a token",
 			func(ctx context.Context, c *client.Client) error { _, err := c.Tokens.Get(ctx, "tok1"); return err },
 			200, `{"id":"tok1"}`,

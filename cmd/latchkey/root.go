@@ -40,6 +40,7 @@ func newRootCommand(env *environment) *cobra.Command {
 		newGrantCommand(env),
 		newAuditCommand(env),
 		newProxyCommand(env),
+		newExplainCommand(env),
 		newVersionCommand(env),
 	)
 	root.AddCommand(helpTopics()...)

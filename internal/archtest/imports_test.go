@@ -46,6 +46,7 @@ var rules = []rule{
 		why: "a backup knows what the stores give, and SQLite as the place to work in"},
 	{from: "internal/store/sqlite", only: []string{"internal/store", "internal/store/schema", "internal/store/portable"}, why: "a store knows its contract and its driver"},
 	{from: "internal/store/postgres", only: []string{"internal/store", "internal/store/schema", "internal/store/portable"}, why: "a store knows its contract and its driver"},
+	{from: "internal/explain", only: []string{"internal/identity", "internal/scope"}, why: "it is a form; those who decide fill it in"},
 	{from: "internal/identity", only: []string{"internal/scope"}, why: "everybody imports it"},
 	{from: "internal/dialect/...", never: []string{"internal/store", "internal/store/...", "internal/gateway", "internal/restapi", "internal/server", "internal/config"},
 		why: "a dialect never sees a store, and dialects are independent of the doors"},

@@ -64,6 +64,7 @@ var actions = []Action{
 	{Name: "token.revoke", Meaning: "a token was ended", Target: "the token", Outcomes: changes, Reasons: []string{"unknown"}},
 	{Name: "token.revoke_matching", Meaning: "all tokens that a query selects were ended, each with an event of its own", Target: "the account, if the query names one", Outcomes: changes},
 	{Name: "token.read", Meaning: "somebody asked for a token that they may not see", Target: "the token", Outcomes: reads},
+	{Name: "token.explain", Meaning: "somebody asked why about a token, an account or a request that they may not know of", Target: "the token, the account or the request's id", Outcomes: reads},
 	{Name: "token.list", Meaning: "somebody asked for tokens that they may not see", Target: "the account", Outcomes: reads},
 
 	{Name: "account.create", Meaning: "an account was made, by an administrator, a first login or the first start", Target: "the account", Outcomes: changes},

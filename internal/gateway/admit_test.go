@@ -130,12 +130,13 @@ func TestRefusalBodies(t *testing.T) {
 	m := newMirror(t)
 	h := open(t, Options{Routes: admissionTable(m.url(t))})
 	for _, token := range []string{"", revokedToken, strings.Repeat("f", 40), "nonsense"} {
-		want := `{"detail":"Authentication credentials were not provided."}` + "\n"
+		want := `{"detail":"Authentication credentials were not provided.","request_id":"ID"}` + "\n"
 		header := http.Header{}
 		if token != "" {
-			header, want = bearer(token), `{"detail":"Invalid token."}`+"\n"
+			header, want = bearer(token), `{"detail":"Invalid token.","request_id":"ID"}`+"\n"
 		}
 		res, body := h.send(t, "GET", "/required/x", header, nil)
+		want = strings.Replace(want, "ID", res.Header.Get("Latchkey-Request-Id"), 1)
 		if body != want || res.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("GET with %q = %s %q, want application/json %q", token, res.Header.Get("Content-Type"), body, want)
 		}

@@ -148,8 +148,9 @@ func (g *Gateway) answer(w http.ResponseWriter, r *refusal) {
 func (r *refusal) body(requestID string) (kind string, body []byte) {
 	if r.status == http.StatusUnauthorized {
 		body, _ = json.Marshal(struct { // a string can always be encoded
-			Detail string `json:"detail"`
-		}{r.detail})
+			Detail    string `json:"detail"`
+			RequestID string `json:"request_id,omitempty"` // beside what the framework has
+		}{r.detail, requestID})
 		return "application/json", body
 	}
 	body, _ = json.Marshal(api.Problem{ // strings and numbers can always be encoded

@@ -43,13 +43,16 @@ var operations = map[string]operation{
 	"DELETE /keys/{id}":                       {`{"reason":"leaked"}`, "key.revoke", "{id}"},
 }
 
+// questions are routes that change nothing although they take a body.
+var questions = map[string]bool{"POST /explain": true, "POST /check": true}
+
 // S109: every operation that changes something leaves an event with who, what,
 // when, where, the token and the request; so does every call that is refused.
 func TestEveryOperationLeavesAnEvent(t *testing.T) {
 	for _, route := range restapi.Routes() {
 		name := route.Method + " " + route.Path
 		op, changes := operations[name]
-		if changes == (route.Method == http.MethodGet || name == "POST /check") {
+		if changes == (route.Method == http.MethodGet || questions[name]) {
 			t.Errorf("%s: is it known here what it leaves: %v, want it for all that change something", name, changes)
 		}
 		t.Run(name, func(t *testing.T) {

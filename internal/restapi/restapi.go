@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -34,6 +35,7 @@ type Options struct {
 	Audit       *audit.Log
 	Check       *credential.Checker
 	Keys        *serverkey.Ring // seals cursors
+	Doors       Doors           // explain what they decide; nil: there are none
 	Log         *slog.Logger
 	Realm       string           // named in challenges
 	Now         func() time.Time // default time.Now
@@ -47,6 +49,7 @@ type Options struct {
 type API struct {
 	Options
 	mux    *http.ServeMux
+	byPath map[string]map[string]Route // by pattern and method
 	origin *http.CrossOriginProtection
 }
 
@@ -58,8 +61,11 @@ func New(opts Options) *API {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	a := &API{Options: opts, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection()}
+	if opts.Doors == nil {
+		opts.Doors = noDoors{}
+	}
 	byPath := map[string]map[string]Route{}
+	a := &API{Options: opts, mux: http.NewServeMux(), byPath: byPath, origin: http.NewCrossOriginProtection()}
 	for _, r := range Routes() {
 		if byPath[r.Path] == nil {
 			byPath[r.Path] = map[string]Route{}
@@ -205,4 +211,25 @@ func (a *API) wrongMethod(w http.ResponseWriter, methods map[string]Route) {
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
 	web.WriteProblem(w, a.Log, web.ErrMethod)
+}
+
+// routeOf finds the route of a call, and the id in its path, if there is one.
+func (a *API) routeOf(method, target string) (Route, string, error) {
+	none := fault.Invalidf("path", "is none of this API's")
+	path, _, _ := strings.Cut(target, "?")
+	clean, ok := scope.CleanPath(path)
+	if !ok {
+		return Route{}, "", none
+	}
+	r := &http.Request{Method: method, URL: &url.URL{Path: clean}, Host: "supposed"}
+	_, pattern := a.mux.Handler(r)
+	name, ours := strings.CutPrefix(pattern, api.Prefix)
+	route, known := a.byPath[name][method]
+	if !ours || !known {
+		return Route{}, "", none
+	}
+	if id, found := strings.CutPrefix(route.Path, "/tokens/{id}"); found {
+		return route, strings.TrimSuffix(strings.TrimPrefix(clean, api.Prefix+"/tokens/"), id), nil
+	}
+	return route, "", nil
 }

@@ -110,7 +110,7 @@ func Routes() []Route {
 
 		{"POST", "/check", read(tokens.Checks), nil, (*call).checkToken},
 		{"GET", "/changes", read(tokens.Checks), []string{"after"}, (*call).followChanges},
-
+		{"POST", "/explain", read(tokens.OwnTokens, tokens.Explanations), nil, (*call).explain},
 		{"GET", "/audit", read(audit.Resource), auditQuery, (*call).listEvents},
 
 		{"GET", "/openapi.json", Right{public: true}, nil, (*call).describe},

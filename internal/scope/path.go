@@ -26,8 +26,11 @@ func MethodAction(method string) string {
 	case "DELETE":
 		return Delete
 	}
-	return "other"
+	return otherAction
 }
+
+// otherAction is that of methods which no rule names.
+const otherAction = "other"
 
 // CleanPath decodes the percent-encoding of a path and reports whether the
 // result has one reading only: absolute, no empty, "." or ".." segments, no

@@ -194,8 +194,9 @@ func (s *Server) buildCore() error {
 func (s *Server) buildHandlers(o Options) (*serving, error) {
 	check := &credential.Checker{Tokens: s.tokens, Passwords: s.accounts}
 	t := &tree{exact: map[string]door{}, none: s.door(metrics.NoDoor, http.HandlerFunc(s.nothing))}
+	why := &explainers{tree: t}
 	t.api = s.door(metrics.API, restapi.New(restapi.Options{
-		Tokens: s.tokens, Accounts: s.accounts, SigningKeys: s.keyring, Audit: s.audit, Check: check,
+		Tokens: s.tokens, Accounts: s.accounts, SigningKeys: s.keyring, Audit: s.audit, Check: check, Doors: why,
 		Keys: o.Keys, Log: o.Log, Realm: o.Realm, Now: o.Now, Stopping: s.stopping,
 	}))
 	verify, err := gateway.NewVerifier(gateway.VerifierOptions{
@@ -204,6 +205,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	if err != nil {
 		return nil, err
 	}
+	why.verify = verify
 	t.serve(s.door(metrics.Verify, verify), verifyPath)
 	t.serve(s.door(metrics.JWKS, http.HandlerFunc(s.jwks)), jwksPath)
 	t.serve(s.door(metrics.Health, http.HandlerFunc(s.alive)), alivePath)
@@ -222,6 +224,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 			return nil, err
 		}
 		t.rest, made.close = s.door(metrics.Gateway, g), g.Close
+		why.gateway = g
 	}
 	made.handler = web.Identify(o.Peers, web.Recover(o.Log, s.panicked, web.LogRequests(o.Log, t)))
 	return made, nil

@@ -142,13 +142,19 @@ func newEntry(d digest, found store.FoundToken, h *holder, now time.Time) *entry
 	switch {
 	case h.account.Disabled: // says more than that its tokens have ended
 		e.refusal = e.refuse(ReasonDisabled)
-	case !t.RevokedAt.IsZero() || t.Epoch < h.account.Epoch:
+	case revoked(t) || endedWithAll(t, h):
 		e.refusal = e.refuse(ReasonRevoked)
 	case badScope(t):
 		e.refusal = e.refuse(ReasonUnknown)
 	}
 	return e
 }
+
+func revoked(t store.Token) bool { return !t.RevokedAt.IsZero() }
+
+// endedWithAll reports whether all tokens of the account were ended after this
+// one was made.
+func endedWithAll(t store.Token, h *holder) bool { return t.Epoch < h.account.Epoch }
 
 // lastSign is the last time that a token was used, or else got its secret.
 func lastSign(t store.Token) time.Time {
@@ -196,18 +202,10 @@ func (s *Service) judge(ctx context.Context, e *entry, p Presented, now time.Tim
 	if e.refusal != nil {
 		return nil, e.refusal
 	}
-	at := now.UnixNano()
-	if e.tokenEnds != 0 && at >= e.tokenEnds {
-		return nil, e.refuse(ReasonExpired)
-	}
-	if e.secretEnds != 0 && at >= e.secretEnds {
-		return nil, e.refuse(ReasonRotated)
-	}
-	if len(e.cidrs) > 0 && !contained(p.Addr, e.cidrs) {
-		return nil, e.refuse(ReasonAddress)
-	}
-	if e.idle(now) {
+	if why := e.broken(p.Addr, now); why == ReasonIdle {
 		return s.judgeIdle(ctx, e, p, now)
+	} else if why != "" {
+		return nil, e.refuse(why)
 	}
 	if e.predecessor {
 		if ended, err := s.endPredecessor(ctx, e, now); err != nil {
@@ -221,6 +219,31 @@ func (s *Service) judge(ctx context.Context, e *entry, p Presented, now time.Tim
 		s.recordCheck(ctx, e, now)
 	}
 	return e.id, nil
+}
+
+// broken returns which of the token's limits the time and the address do not
+// keep, "" if all are kept. What [Service.Explain] says of each is by the same
+// functions.
+func (e *entry) broken(addr netip.Addr, now time.Time) Reason {
+	switch {
+	case past(e.tokenEnds, now):
+		return ReasonExpired
+	case past(e.secretEnds, now):
+		return ReasonRotated
+	case e.elsewhere(addr):
+		return ReasonAddress
+	case e.idle(now):
+		return ReasonIdle
+	}
+	return ""
+}
+
+// past reports whether an end has come; 0 is never.
+func past(ends int64, now time.Time) bool { return ends != 0 && now.UnixNano() >= ends }
+
+// elsewhere reports whether the token may not be used from addr.
+func (e *entry) elsewhere(addr netip.Addr) bool {
+	return len(e.cidrs) > 0 && !contained(addr, e.cidrs)
 }
 
 // judgeIdle decides on a token that seems to be unused for too long. Other

@@ -27,6 +27,7 @@ type Store interface {
 	store.Updater
 	store.Batcher
 	Holder(ctx context.Context, accountID string) (store.Holder, error)
+	Grants(ctx context.Context, q store.GrantQuery) ([]store.Grant, error)
 }
 
 // Options configure a [Service]. Store, Keys, Audit and Log are needed; the
