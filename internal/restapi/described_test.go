@@ -61,6 +61,8 @@ var describedRoutes = []describedRoute{
 	{route: "POST /check", id: "checkToken", summary: "Ask, as a service, whom a presented token stands for", in: api.Check{}, out: api.Checked{}},
 	{route: "GET /changes", id: "followChanges", summary: "Follow what changes: server-sent events, whose data are Change", media: eventStream},
 
+	{route: "POST /explain", id: "explain", summary: "Tell whether something is allowed, and by which rule", in: api.Explain{}, out: api.Explanation{}, missing: true, conflicts: true},
+
 	{route: "GET /audit", id: "listEvents", summary: "List the audit log, newest first", out: api.Page[api.Event]{}},
 
 	{route: "GET /openapi.json", id: "describe", summary: "This description", out: map[string]any{}},

@@ -43,8 +43,9 @@ var operations = map[string]operation{
 	"DELETE /keys/{id}":                       {`{"reason":"leaked"}`, "key.revoke", "{id}"},
 }
 
-// questions are routes that change nothing although they take a body.
-var questions = map[string]bool{"POST /explain": true, "POST /check": true}
+// questions are the routes that change nothing although they take a body, each
+// with one.
+var questions = map[string]string{"POST /explain": `{"token":"{id}"}`, "POST /check": `{"token":"{secret}"}`}
 
 // S109: every operation that changes something leaves an event with who, what,
 // when, where, the token and the request; so does every call that is refused.
@@ -52,7 +53,7 @@ func TestEveryOperationLeavesAnEvent(t *testing.T) {
 	for _, route := range restapi.Routes() {
 		name := route.Method + " " + route.Path
 		op, changes := operations[name]
-		if changes == (route.Method == http.MethodGet || questions[name]) {
+		if changes == (route.Method == http.MethodGet || questions[name] != "") {
 			t.Errorf("%s: is it known here what it leaves: %v, want it for all that change something", name, changes)
 		}
 		t.Run(name, func(t *testing.T) {

@@ -115,6 +115,7 @@ var ofNobody = map[string]askedFor{
 	"POST /tokens":        {"/tokens", `{"name":"n","owner":"nobody"}`},
 	"GET /tokens":         {"/tokens?owner=nobody", ""},
 	"POST /tokens/revoke": {"/tokens/revoke", `{"query":{"owner":"nobody"},"dry_run":true}`},
+	"POST /explain":       {"/explain", `{"account":"nobody"}`},
 	"GET /grants":         {"/grants?account=nobody", ""},
 	"POST /grants":        {"/grants", `{"account":"nobody","scope":"path:/x:read"}`},
 }
@@ -137,6 +138,7 @@ var conflicting = map[string]askedFor{
 	"DELETE /groups/{name}":                   {"/groups/everyone", ""},
 	"PUT /groups/{name}/members/{account}":    {"/groups/everyone/members/bob", ""},
 	"DELETE /groups/{name}/members/{account}": {"/groups/crew/members/twin", ""},
+	"POST /explain":                           {"/explain", `{"account":"twin"}`},
 	"GET /grants":                             {"/grants?account=twin", ""},
 	"POST /grants":                            {"/grants", `{"account":"twin","scope":"path:/x:read"}`},
 }
@@ -211,8 +213,8 @@ func provoke(s *site, route restapi.Route, status int, fill func(string) string)
 	if route.Path == "/changes" {
 		return s.admin().begin(method, path)
 	}
-	if route.Path == "/check" {
-		return s.admin().do(method, path, fill(`{"token":"{secret}"}`))
+	if body, ok := questions[method+" "+route.Path]; ok {
+		return s.admin().do(method, path, fill(body))
 	}
 	return s.admin().do(method, path, fill(op.body))
 }
