@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,6 +109,7 @@ func serve(ctx context.Context, env *environment, c config.Config, read func() (
 		return err
 	}
 	options.Store, options.Keys, options.Log, options.Metrics = data, keys, log, counts
+	options.Issuer = cmp.Or(options.Issuer, publicURL(c, listener))
 	if options.Tracer, err = openTraces(c.Traces, log); err != nil {
 		return err
 	}

@@ -52,6 +52,9 @@ func serverOptions(c config.Config) (server.Options, error) {
 
 		ThrottleFile: filepath.Join(c.Data, "throttle.state"),
 		Routes:       routes,
+
+		Issuer:          c.Keys.Issuer,
+		VerifyAssertion: gateway.Assertion{Audience: c.Verify.AssertionAudience, Header: c.Verify.AssertionHeader},
 	}
 	if d := c.Dialects.DRF; d.Enabled {
 		options.DRF = &drf.Options{Path: d.Path, Form: tokens.Native, Lifetime: d.Lifetime, Idle: d.Idle}
@@ -126,8 +129,9 @@ func gatewayRoutes(c config.Config) ([]gateway.Route, error) {
 			Name: r.Name, Prefix: r.Prefix, Upstream: to,
 			Auth: authOf(r.Auth), Open: r.Open, Passwords: gateway.Passwords(r.Passwords),
 			Challenge401: r.Challenge401, UserHeader: r.IdentityHeader, KeepAuthorization: r.KeepAuthorization,
-			Audit:    gateway.Auditing(r.Audit),
-			Timeouts: gateway.Timeouts{Dial: r.DialTimeout, Response: r.ResponseTimeout},
+			Assertion: gateway.Assertion{Audience: r.AssertionAudience, Header: r.AssertionHeader},
+			Audit:     gateway.Auditing(r.Audit),
+			Timeouts:  gateway.Timeouts{Dial: r.DialTimeout, Response: r.ResponseTimeout},
 		})
 	}
 	return routes, nil

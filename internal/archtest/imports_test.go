@@ -30,6 +30,8 @@ var rules = []rule{
 		why: "the same goes for accounts"},
 	{from: "internal/keyring", never: []string{"net/http", "database/sql", "os", "flag", "internal/web", "internal/tokens", "internal/accounts", "internal/store/sqlite", "internal/store/postgres"},
 		why: "the same goes for the signing keys, which others build on"},
+	{from: "internal/assertion", only: []string{"internal/identity", "internal/keyring"},
+		why: "it says who was checked and decides nothing"},
 	{from: "internal/jose", only: []string{}, never: []string{"net/http", "net/url", "os", "database/sql"},
 		why: "tokens are verified without fetching, finding or opening what they name (S51, S56)"},
 	{from: "internal/scope", only: []string{}, why: "the grammar leans on nothing"},

@@ -38,6 +38,7 @@ type Config struct {
 	HTTP      HTTP      `key:"http" doc:"Limits of the listener."`
 	Tokens    Tokens    `key:"tokens" doc:"For how long tokens live, and how many there can be."`
 	Check     Check     `key:"check" doc:"How tokens are checked."`
+	Verify    Verify    `key:"verify" doc:"Forward-auth: what proxies get at /latchkey/verify."`
 	Keys      Keys      `key:"keys" doc:"The keys by which tokens are signed that others verify by themselves. Their public parts are at /latchkey/.well-known/jwks.json."`
 	Passwords Passwords `key:"passwords" doc:"How passwords are checked."`
 	Sources   Sources   `key:"sources" doc:"Where passwords can be checked besides in Latchkey itself. What is set here is asked only when passwords.sources names it."`

@@ -183,6 +183,8 @@ routes:
     passwords: pass
     challenge_401: true
     identity_header: Remoteuser
+    assertion_audience: https://app.example.org
+    assertion_header: X-Proof
     keep_authorization: true
     audit: all
     dial_timeout: 1s
@@ -191,7 +193,8 @@ routes:
 	want := Route{
 		Name: "app", Prefix: "/app/*/", Upstream: "https://app.example.org:8443", Auth: "writes",
 		Open: []string{"/app/public/**", "/app/*/index"}, Passwords: "pass", Challenge401: true,
-		IdentityHeader: "Remoteuser", KeepAuthorization: true, Audit: "all", DialTimeout: time.Second, ResponseTimeout: time.Hour,
+		IdentityHeader: "Remoteuser", AssertionAudience: "https://app.example.org", AssertionHeader: "X-Proof",
+		KeepAuthorization: true, Audit: "all", DialTimeout: time.Second, ResponseTimeout: time.Hour,
 	}
 	for _, e := range schema().child("routes").children {
 		if reflect.DeepEqual(e.in(reflect.ValueOf(want)).Interface(), e.in(reflect.ValueOf(DefaultRoute())).Interface()) {

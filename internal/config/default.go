@@ -25,6 +25,7 @@ func Default() Config {
 			KeepEnded:     90 * day,
 		},
 		Check:     Check{CacheEntries: 100_000, Bound: 2 * time.Second},
+		Verify:    Verify{AssertionHeader: assertionHeader},
 		Keys:      Keys{Algorithm: "ES256", RotateEvery: 90 * day, PublishBefore: time.Hour, MaxAge: 5 * time.Minute},
 		Passwords: Passwords{Sources: []string{SourceLocal}, Queue: 64},
 		Sources: Sources{

@@ -23,6 +23,8 @@ type Route struct {
 
 	Challenge401      bool   `key:"challenge_401" doc:"Answer 401 with a challenge where the service answers an anonymous request with 403, so that clients know to offer their token."`
 	IdentityHeader    string `key:"identity_header" doc:"The header in which the service is told who asks; letters and digits only."`
+	AssertionAudience string `key:"assertion_audience" doc:"What the service knows itself by, such as https://files.example.org. The service gets a signed proof of who is asking, made for it alone. Empty: none."`
+	AssertionHeader   string `key:"assertion_header" doc:"The header of that proof: letters, digits and -."`
 	KeepAuthorization bool   `key:"keep_authorization" doc:"Pass the client's Authorization header on. The service sees the token then, and could use it elsewhere."`
 	Audit             string `key:"audit" oneof:"all writes refusals" doc:"Which requests get an event in the audit log: all, those that are refused or change something, or only those that are refused."`
 
@@ -36,6 +38,7 @@ func DefaultRoute() Route {
 		Auth:            "required",
 		Passwords:       "check",
 		IdentityHeader:  "Latchkeyuser",
+		AssertionHeader: assertionHeader,
 		Audit:           "refusals",
 		DialTimeout:     5 * time.Second,
 		ResponseTimeout: 300 * time.Second,

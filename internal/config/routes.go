@@ -101,9 +101,16 @@ func (v *validation) route(i int, r Route) {
 		}
 	}
 	v.header(routeKey(i, "identity_header"), r.IdentityHeader)
+	v.assertion(routeKey(i, "assertion_audience"), routeKey(i, "assertion_header"), r.AssertionAudience, r.AssertionHeader)
+	if r.AssertionAudience != "" && sameHeader(r.AssertionHeader, r.IdentityHeader) {
+		v.wrong(routeKey(i, "assertion_header"), "the identity_header has the same name; use another one")
+	}
 	const idle = "with auth: none nothing is looked at, so this has no effect; remove one of the two"
 	if r.Auth == "none" && len(r.Open) > 0 {
 		v.wrong(routeKey(i, "open"), idle)
+	}
+	if r.Auth == "none" && r.AssertionAudience != "" {
+		v.wrong(routeKey(i, "assertion_audience"), idle)
 	}
 	if r.Auth == "none" && r.Challenge401 {
 		v.wrong(routeKey(i, "challenge_401"), idle)

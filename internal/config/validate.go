@@ -22,6 +22,7 @@ func (c Config) problems() problems {
 	v.secrets()
 	v.lives()
 	v.keys()
+	v.verify()
 	v.passwordSources()
 	v.djangoSource()
 	v.pulp()

@@ -66,6 +66,21 @@ func TestUnsafeCombinations(t *testing.T) {
 		{"endless default below a max", "tokens: {robot: {default: 0}}", "tokens.robot.default", "cannot be the default while tokens.robot.max is 731d"},
 		{"stale for less than the bound", "check: {stale_for: 1s}", "check.stale_for", "at least check.bound, which is 2s"},
 
+		// S49, S58
+		{"keys that are kept for longer than they are known", "keys: {publish_before: 1m, max_age: 1m}", "keys.max_age", "less than keys.publish_before, which is 1m"},
+		{"keys that end before they begin", "keys: {rotate_every: 1h, publish_before: 1h}", "keys.rotate_every", "more than keys.publish_before"},
+		{"an issuer that is no URL", "keys: {issuer: latchkey}", "keys.issuer", "want https://host"},
+		{"an issuer with a query", "keys: {issuer: 'https://h/?a'}", "keys.issuer", "without credentials"},
+		{"a secret algorithm", "keys: {algorithm: HS256}", "keys.algorithm", "ES256"},
+		// S92
+		{"proofs for anybody", "verify: {assertion_audience: files}", "verify.assertion_audience", "name its address in trusted_proxies"},
+		{"an audience with a space", route("assertion_audience: 'a b'"), "routes[0].assertion_audience", "without spaces"},
+		{"proofs in a header that is taken", route("assertion_audience: a, assertion_header: Cookie"), "routes[0].assertion_header", "another meaning"},
+		{"proofs in one of our headers", route("assertion_audience: a, assertion_header: Latchkey-Token"), "routes[0].assertion_header", "another meaning"},
+		{"proofs in a header with _", route("assertion_audience: a, assertion_header: X_Proof"), "routes[0].assertion_header", "letters, digits and -"},
+		{"proofs in the identity header", route("assertion_audience: a, identity_header: Xproof, assertion_header: X-Proof"), "routes[0].assertion_header", "the same name"},
+		{"proofs of nobody", route("assertion_audience: a, auth: none"), "routes[0].assertion_audience", "nothing is looked at"},
+
 		{"no source", "passwords: {sources: []}", "passwords.sources", "nobody could log in"},
 		{"a source twice", "passwords: {sources: [local, local]}", "passwords.sources", "twice"},
 		{"django without a DSN", "passwords: {sources: [local, django]}", "passwords.sources", "django is not set up; set sources.django.dsn"},

@@ -82,7 +82,9 @@ func (x *exchange) admitAs(id *identity.Identity) *refusal {
 	if missing, ok := x.covered(); !ok {
 		return insufficientScope(missing)
 	}
-	return nil
+	var refused *refusal
+	x.assertion, refused = x.route.Assertion.make(x.in.Context(), x.g.asserter, id)
+	return refused
 }
 
 // covered reports whether the identity's scope reaches as far as the request,

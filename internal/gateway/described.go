@@ -28,6 +28,8 @@ type Question struct {
 
 	Header http.Header // of the request, with its credential
 	Asked  scope.Set   // rules that must be covered besides
+
+	assertion []string // what goes into the answer, once it is known to be a yes
 }
 
 // described reports whether the question is about a certain request.

@@ -29,6 +29,7 @@ type exchange struct {
 	trusted      bool // the peer is a proxy that is believed
 
 	identity        *identity.Identity // nil: nobody is named to the upstream
+	assertion       []string           // the value of its header; nil: there is none
 	bare            bool               // the route looks for a credential and there is none
 	offered         bool               // there is a password that the upstream judges
 	dropsCredential bool               // Authorization ends here
@@ -108,6 +109,9 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 		}
 		if x.route.ScopeHeader != "" && len(id.EffectiveText) <= maxScopeHeader {
 			out.Header[x.route.ScopeHeader] = []string{id.EffectiveText}
+		}
+		if x.assertion != nil {
+			out.Header[x.route.Assertion.Header] = x.assertion
 		}
 	}
 	if out.Body != nil {

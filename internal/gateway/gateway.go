@@ -45,6 +45,9 @@ type Options struct {
 
 	Observer Observer // is told of what is passed on; nil: nobody is
 
+	// Asserter makes the assertions of routes that have an Assertion.
+	Asserter Asserter
+
 	Peers   web.Peers // proxies in front whose X-Forwarded headers are passed on
 	Cookies []string  // names of Latchkey's own cookies, which no upstream gets to see
 	Realm   string    // of challenges; "Latchkey" if empty
@@ -59,6 +62,7 @@ type Gateway struct {
 	check     Checker
 	anonymous func(ctx context.Context) (scope.Set, error)
 	observer  Observer
+	asserter  Asserter
 	peers     web.Peers
 	cookies   map[string]bool
 	protected map[string]bool // identity headers of all routes, as [foldName] has them
@@ -78,7 +82,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		check: o.Check, anonymous: o.Anonymous, observer: o.Observer, peers: o.Peers, challenge: challenge,
+		check: o.Check, anonymous: o.Anonymous, observer: o.Observer, asserter: o.Asserter, peers: o.Peers, challenge: challenge,
 		cookies: map[string]bool{}, protected: map[string]bool{},
 		audit: o.Audit, log: o.Log, now: o.Now, buffers: newBufferPool(),
 	}
@@ -101,6 +105,9 @@ func New(o Options) (*Gateway, error) {
 		}
 		if compiled.Auth != Off && g.check == nil {
 			return nil, fmt.Errorf("gateway route %q: %w", r.label(), errNoChecker)
+		}
+		if err := compiled.Assertion.compile(g.asserter, compiled.UserHeader, compiled.TokenHeader, compiled.ScopeHeader); err != nil {
+			return nil, fmt.Errorf("gateway route %q: %w", r.label(), err)
 		}
 		for _, name := range compiled.identityHeaders() {
 			g.protected[foldName(name)] = true

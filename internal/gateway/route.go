@@ -89,6 +89,9 @@ type Route struct {
 	// character means different things to different servers.
 	UserHeader, TokenHeader, ScopeHeader string
 
+	// Assertion gives the upstream a signed proof of who is asking.
+	Assertion Assertion
+
 	// KeepAuthorization passes the Authorization header on beside the identity.
 	KeepAuthorization bool
 
@@ -112,7 +115,7 @@ func (r *Route) label() string {
 // identityHeaders lists the headers that are ours on this route.
 func (r *Route) identityHeaders() []string {
 	var names []string
-	for _, name := range []string{r.UserHeader, r.TokenHeader, r.ScopeHeader} {
+	for _, name := range []string{r.UserHeader, r.TokenHeader, r.ScopeHeader, r.Assertion.Header} {
 		if name != "" {
 			names = append(names, name)
 		}
@@ -141,7 +144,7 @@ func compile(r Route, pool *upstreams) (*route, error) {
 	if err := r.setModes(); err != nil {
 		return nil, err
 	}
-	if r.Auth == Off && (r.Challenge401 || r.RegistryTokens || len(r.Open) > 0) {
+	if r.Auth == Off && (r.Challenge401 || r.RegistryTokens || len(r.Open) > 0 || r.Assertion.Audience != "") {
 		return nil, errOffIdle
 	}
 	if r.UserHeader == "" {

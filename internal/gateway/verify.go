@@ -35,6 +35,11 @@ type VerifierOptions struct {
 	// nil: there are none, and each of them is refused.
 	Anonymous func(ctx context.Context) (scope.Set, error)
 
+	// Assertion adds a signed proof of who is asking to a yes that one of the
+	// Peers gets; Asserter makes it.
+	Assertion Assertion
+	Asserter  Asserter
+
 	Realm string // of challenges; "Latchkey" if empty
 	Audit *audit.Log
 	Log   *slog.Logger
@@ -46,8 +51,9 @@ type VerifierOptions struct {
 // answer is
 //
 //   - 200 with Latchkeyuser, Latchkeytoken (the token's id), Latchkeyscope (its
-//     effective scope, if it has at most 2 KiB) and, where that is so,
-//     Latchkey-Stale; without Latchkeyuser where anybody may make this request,
+//     effective scope, if it has at most 2 KiB), the header of an [Assertion]
+//     and Latchkey-Stale, where that is so; without Latchkeyuser where anybody
+//     may make this request,
 //   - 401 with challenges, 403 when a scope is missing,
 //   - 400, 405, 414, 429, 500 or 503, which no proxy takes for a yes.
 //
@@ -60,6 +66,8 @@ type Verifier struct {
 	check     Checker
 	peers     web.Peers
 	anonymous func(ctx context.Context) (scope.Set, error)
+	assertion Assertion
+	asserter  Asserter
 	challenge challenger
 	asked     askedQueries
 	audit     *audit.Log
@@ -80,7 +88,7 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{
-		check: o.Check, peers: o.Peers, anonymous: o.Anonymous, challenge: challenge,
+		check: o.Check, peers: o.Peers, anonymous: o.Anonymous, assertion: o.Assertion, asserter: o.Asserter, challenge: challenge,
 		audit: o.Audit, log: o.Log, now: o.Now,
 		noStore: []string{"no-store"}, noBody: []string{"0"}, yes: []string{"true"},
 	}
@@ -89,6 +97,10 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	}
 	if v.now == nil {
 		v.now = time.Now
+	}
+	err = v.assertion.compile(v.asserter, "Latchkeyuser", "Latchkeytoken", "Latchkeyscope", "Latchkey-Stale", web.RequestIDHeader, web.CorrelationIDHeader)
+	if err != nil {
+		return nil, err
 	}
 	return v, nil
 }
@@ -152,6 +164,9 @@ func (v *Verifier) answer(ctx context.Context, q *Question, h http.Header, id *i
 	if len(id.EffectiveText) <= maxScopeHeader {
 		h["Latchkeyscope"] = values[2:3:3]
 	}
+	if q.assertion != nil {
+		h[v.assertion.Header] = q.assertion
+	}
 	return http.StatusOK, ""
 }
 
@@ -183,7 +198,14 @@ func (v *Verifier) decide(ctx context.Context, q *Question) (*identity.Identity,
 	case !headerSafe(id.Name):
 		return id, unsafeName()
 	}
-	return id, v.covered(q, id)
+	if refused := v.covered(q, id); refused != nil || v.assertion.Audience == "" || !v.peers.Trusts(q.Peer) {
+		return id, refused
+	}
+	// Nobody but a proxy gets one: a client that asks here itself would have a
+	// proof that outlives its token, for requests that nobody has judged.
+	var refused *refusal
+	q.assertion, refused = v.assertion.make(ctx, v.asserter, id)
+	return id, refused
 }
 
 // covered refuses what the identity's scope does not reach (S80).

@@ -5,6 +5,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/accounts"
+	"github.com/latchkey-auth/latchkey/internal/assertion"
 	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/clock"
 	"github.com/latchkey-auth/latchkey/internal/credential"
@@ -62,6 +64,12 @@ type Options struct {
 
 	Peers web.Peers // proxies whose X-Forwarded-For counts
 	Realm string    // named in challenges; default "latchkey"
+
+	// Issuer is the "iss" of what the server signs; default its realm.
+	Issuer string
+
+	// VerifyAssertion says what listed proxies get with a yes at /latchkey/verify.
+	VerifyAssertion gateway.Assertion
 
 	Routes []gateway.Route // what the gateway stands in front of; none: no gateway
 	DRF    *drf.Options    // nil: that dialect is off
@@ -193,6 +201,10 @@ func (s *Server) buildCore() error {
 // again; see [Server.Reload].
 func (s *Server) buildHandlers(o Options) (*serving, error) {
 	check := &credential.Checker{Tokens: s.tokens, Passwords: s.accounts}
+	asserter, err := assertion.New(assertion.Options{Signer: s.keyring, Issuer: cmp.Or(o.Issuer, o.Realm), Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
 	t := &tree{exact: map[string]door{}, none: s.door(metrics.NoDoor, http.HandlerFunc(s.nothing))}
 	why := &explainers{tree: t}
 	t.api = s.door(metrics.API, restapi.New(restapi.Options{
@@ -200,7 +212,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 		Keys: o.Keys, Log: o.Log, Realm: o.Realm, Now: o.Now, Stopping: s.stopping,
 	}))
 	verify, err := gateway.NewVerifier(gateway.VerifierOptions{
-		Check: check, Peers: o.Peers, Anonymous: s.anonymous, Audit: s.audit, Log: o.Log, Realm: o.Realm, Now: o.Now,
+		Check: check, Peers: o.Peers, Anonymous: s.anonymous, Assertion: o.VerifyAssertion, Asserter: asserter, Audit: s.audit, Log: o.Log, Realm: o.Realm, Now: o.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -217,7 +229,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	made := &serving{close: func() {}}
 	if len(o.Routes) > 0 {
 		g, err := gateway.New(gateway.Options{
-			Routes: o.Routes, Check: check, Anonymous: s.anonymous, Observer: upstreamWatch{s.metrics, o.Tracer},
+			Routes: o.Routes, Check: check, Anonymous: s.anonymous, Observer: upstreamWatch{s.metrics, o.Tracer}, Asserter: asserter,
 			Audit: s.audit, Log: o.Log, Peers: o.Peers, Now: o.Now, Realm: o.Realm,
 		})
 		if err != nil {
