@@ -31,11 +31,11 @@ backup's time, or still have it.
 What was revoked after the backup was made is not known to it. So one of these
 has to be chosen (S115):
 
---end-tokens      Every token of the backup ends, and so do the passwords that
-                  Latchkey keeps. Accounts, groups and grants come back. The
-                  account admin gets a new password, which is printed, or the one
-                  in LATCHKEY_ADMIN_PASSWORD. An account that was disabled since
-                  is not: look through them.
+--end-tokens      Every token of the backup ends, with the keys that signed any,
+                  and so do the passwords that Latchkey keeps. Accounts, groups
+                  and grants come back. The account admin gets a new password,
+                  which is printed, or the one in LATCHKEY_ADMIN_PASSWORD. An
+                  account that was disabled since is not: look through them.
 --revoked-since   Tokens and passwords come back, except those that FROM, a later
                   state of the same data, knows to be revoked, rotated, expired,
                   disabled or changed. FROM is "present" for the database that is

@@ -59,6 +59,8 @@ func after(tx store.Tx) error {
 		tx.RetireSecrets("tok_rotated", nil, time.Time{}, false),
 		tx.InsertSecret(store.Secret{Digest: digestOf("rotated 2"), TokenID: "tok_rotated", KeyID: "server-secret", CreatedAt: epoch}),
 		tx.UpdateAccount(disabled), tx.UpdateAccount(changed), tx.UpdateAccount(raised),
+		tx.UpdateSigningKey(store.SigningKey{ID: "k1", WithdrawnAt: epoch.Add(2 * time.Hour)}), tx.DeleteSigningKey("k2"),
+		tx.InsertSigningKey(store.SigningKey{ID: "k3", Algorithm: "ES256", CreatedAt: epoch.Add(2 * time.Hour)}),
 		tx.DeleteAccount("acc_dan"), tx.InsertToken(newToken, newSecret),
 		tx.AppendEvent(store.Event{ID: "e3", At: epoch.Add(2 * time.Hour), Action: "token.revoke", Outcome: "ok", Count: 1}),
 	)
@@ -67,6 +69,9 @@ func after(tx store.Tx) error {
 // before adds what after takes away from.
 func before(tx store.Tx) error {
 	errs := []error{tx.InsertAccount(account("cat")), tx.InsertAccount(account("dan"))}
+	for _, id := range []string{"k1", "k2"} {
+		errs = append(errs, tx.InsertSigningKey(store.SigningKey{ID: id, Algorithm: "ES256", Public: []byte{1}, Sealed: []byte{0, 2}, CreatedAt: epoch}))
+	}
 	for _, of := range [][2]string{{"ann", "rotated"}, {"ann", "narrowed"}, {"ann", "kept"}, {"bob", "disabled"}, {"cat", "raised"}, {"dan", "deleted"}} {
 		tok, secret := token(of[0], of[1])
 		errs = append(errs, tx.InsertToken(tok, secret))
@@ -107,6 +112,7 @@ func TestRevokedSince(t *testing.T) {
 		Password string // of ann
 		Disabled []string
 		Events   int
+		Keys     []string // with "-" for those that were withdrawn
 	}
 	decisions := map[string]struct {
 		decide func(t *testing.T, plan *backup.Plan, present portable.Target, newer []byte) error
@@ -126,7 +132,7 @@ func TestRevokedSince(t *testing.T) {
 				}
 				return err
 			},
-			outcome{Works: []string{"rotated 2", "kept"}, Password: "another hash", Disabled: []string{"acc_bob", "acc_dan", "acc_odd"}, Events: 3},
+			outcome{Works: []string{"rotated 2", "kept"}, Password: "another hash", Disabled: []string{"acc_bob", "acc_dan", "acc_odd"}, Events: 3, Keys: []string{"-k1", "k3"}},
 		},
 		"newer backup": {
 			func(t *testing.T, p *backup.Plan, _ portable.Target, newer []byte) error {
@@ -134,14 +140,14 @@ func TestRevokedSince(t *testing.T) {
 				_, err := p.CarryOverBackup(t.Context(), from)
 				return err
 			},
-			outcome{Works: []string{"rotated 2", "kept"}, Password: "another hash", Disabled: []string{"acc_bob", "acc_dan", "acc_odd"}, Events: 3},
+			outcome{Works: []string{"rotated 2", "kept"}, Password: "another hash", Disabled: []string{"acc_bob", "acc_dan", "acc_odd"}, Events: 3, Keys: []string{"-k1", "k3"}},
 		},
 		"accept revived": {
 			func(_ *testing.T, p *backup.Plan, _ portable.Target, _ []byte) error {
 				p.AcceptRevived()
 				return nil
 			},
-			outcome{Works: []string{"full", "rotated", "narrowed", "kept", "disabled", "raised", "deleted"}, Password: "hash of ann", Disabled: []string{"acc_odd"}, Events: 2},
+			outcome{Works: []string{"full", "rotated", "narrowed", "kept", "disabled", "raised", "deleted"}, Password: "hash of ann", Disabled: []string{"acc_odd"}, Events: 2, Keys: []string{"k1", "k2"}},
 		},
 	}
 	for kind, makePlace := range places {
@@ -175,6 +181,7 @@ func TestRevokedSince(t *testing.T) {
 				defer closing(t, s)
 				got := outcome{Works: works(t, s, epoch.Add(3*time.Hour))}
 				got.Password, got.Disabled = passwordOf(t, s, "acc_ann"), disabledIn(t, s)
+				got.Keys = signingKeysOf(t, s)
 				events, err := s.Events(t.Context(), store.EventQuery{Limit: 100})
 				if got.Events = len(events); err != nil {
 					t.Error(err)
@@ -194,6 +201,22 @@ func update(t *testing.T, p place, fn func(store.Tx) error) {
 	if err := s.Update(t.Context(), fn); err != nil {
 		t.Fatalf("Update() = %v", err)
 	}
+}
+
+func signingKeysOf(t *testing.T, s store.Store) []string {
+	t.Helper()
+	keys, err := s.SigningKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, k := range keys {
+		if !k.WithdrawnAt.IsZero() {
+			k.ID = "-" + k.ID
+		}
+		list = append(list, k.ID)
+	}
+	return list
 }
 
 func passwordOf(t *testing.T, s store.Store, id string) string {

@@ -7,8 +7,8 @@ import (
 
 // Verify is forward-auth, /latchkey/verify.
 type Verify struct {
-	AssertionAudience string `key:"assertion_audience" doc:"What the services behind the proxy know themselves by, such as https://files.example.org. A yes that goes to one of trusted_proxies has a signed proof of who is asking, for the proxy to pass on. Empty: none."`
-	AssertionHeader   string `key:"assertion_header" doc:"The header of that proof: letters, digits and -."`
+	AssertionAudience string `key:"assertion_audience" live:"yes" doc:"What the services behind the proxy know themselves by, such as https://files.example.org. A yes that goes to one of trusted_proxies has a signed proof of who is asking, for the proxy to pass on. Empty: none."`
+	AssertionHeader   string `key:"assertion_header" live:"yes" doc:"The header of that proof: letters, digits and -."`
 }
 
 const assertionHeader = "Latchkey-Assertion"

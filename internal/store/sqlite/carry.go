@@ -18,6 +18,7 @@ var carried = map[string]string{
 	"token_uses":    "merged: of a token that both know, the newer state's",
 	"server_keys":   "merged: those of both, since secrets refer to them",
 	"events":        "the newer state's: what is in a log stays there",
+	"signing_keys":  "the newer state's: those that were withdrawn stay so, and others know the published ones",
 	"groups":        "the backup's: that is what a restore is for",
 	"group_members": "the backup's: that is what a restore is for",
 	"grants":        "the backup's: that is what a restore is for",
@@ -136,6 +137,8 @@ func (s *Scratch) carrySteps(now time.Time) []carryStep {
 		{"last uses", s.carryOfTokens("token_uses"), nil},
 		{"server secrets", `INSERT INTO server_keys (id, check_value, created_at)
 			SELECT id, check_value, created_at FROM newer_server_keys WHERE id NOT IN (SELECT id FROM server_keys) ORDER BY rowid`, nil},
+		{"signing keys", `DELETE FROM signing_keys`, nil},
+		{"signing keys", s.carryWhole("signing_keys"), nil},
 		{"the audit log", `DELETE FROM events`, nil},
 		{"the audit log", s.carryWhole("events"), nil},
 	}

@@ -90,10 +90,14 @@ func (s *Scratch) Tally(ctx context.Context, at time.Time) (Tally, error) {
 
 // EndTokens ends every token, by raising the epoch of every account above any
 // that it can have had since, and marks the tokens for those who read lists.
+// Signed tokens end with the keys that signed them: the server makes new ones.
 func (s *Scratch) EndTokens(ctx context.Context, now time.Time, reason string) error {
 	err := s.exec(ctx, "raise the epochs", `UPDATE accounts SET epoch = max(epoch + 1, ?), epoch_at = ?`,
 		now.Unix(), now.UnixMicro())
 	if err != nil {
+		return err
+	}
+	if err := s.exec(ctx, "forget the signing keys", `DELETE FROM signing_keys WHERE NOT "foreign"`); err != nil {
 		return err
 	}
 	return s.exec(ctx, "revoke the tokens", `UPDATE tokens SET revoked_at = ?, revoked_by = '', revoke_reason = ?
