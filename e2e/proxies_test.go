@@ -167,7 +167,10 @@ func (d *doorTest) outOfScope(t *testing.T, f *front) {
 		t.Errorf("GET in scope = %d %s, want 200", a.status, a.body)
 	}
 	f.service.take()
-	a := f.send(t, "POST", "/api/x?y", with(authorization(d.reader), "Content-Length: 3"), "abc")
+	// A token of its own: the audit log counts what one token is refused in masses.
+	mallory := d.latchkey.user("mallory", passwordOf("mallory"))
+	fresh := d.latchkey.token(t, mallory, reading("path:/api/*:read")).Secret
+	a := f.send(t, "POST", "/api/x?y", with(authorization(fresh), "Content-Length: 3"), "abc")
 	f.wantRefused(t, "POST", a, http.StatusForbidden)
 	if got := a.header.Get("WWW-Authenticate"); !strings.Contains(got, `scope="path:/api/x:write"`) {
 		t.Errorf("the challenge is %q, want the scope that is missing", got)
