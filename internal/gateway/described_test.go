@@ -390,6 +390,34 @@ func TestRefusalsAreRecorded(t *testing.T) {
 	}
 }
 
+// TestRequestsOfTraefik replays what Traefik's ForwardAuth sends (pkg/middlewares/
+// auth/forward.go, writeHeader, of 3.7) for a write with a body, and for a client
+// that sends a description of its own, which Traefik replaces.
+func TestRequestsOfTraefik(t *testing.T) {
+	v := newTestVerifier(t, newFakeChecker(t))
+	sent := func(method, target string) http.Header {
+		return http.Header{
+			"User-Agent": {"curl/8"}, "Accept-Encoding": {"gzip"}, "X-Forwarded-For": {"192.0.2.7"}, "X-Forwarded-Method": {method},
+			"X-Forwarded-Proto": {"https"}, "X-Forwarded-Port": {"443"}, "X-Forwarded-Host": {"files.example.com"}, "X-Forwarded-Uri": {target},
+		}
+	}
+	for _, tt := range []struct {
+		method, target string
+		want           int
+	}{
+		{"GET", "/api/x?y=z", 200},
+		{"GET", "/api/a%2Fb", 403},
+		{"POST", "/api/x", 403},
+		{"GET", "/other", 403},
+		{"GET", "//api/x", 400},
+		{"OPTIONS", "*", 400},
+	} {
+		if got := ask(v, "GET", "", with(bearer(readerToken), sent(tt.method, tt.target))).StatusCode; got != tt.want {
+			t.Errorf("ForwardAuth about %s %s = %d, want %d", tt.method, tt.target, got, tt.want)
+		}
+	}
+}
+
 // Answer is the way in for those who do not ask by HTTP.
 func TestAnswer(t *testing.T) {
 	v := newTestVerifier(t, newFakeChecker(t))
@@ -423,7 +451,8 @@ func TestRememberedQueriesAreBounded(t *testing.T) {
 }
 
 // FuzzDescription checks that a description that lets a reader of /api in is
-// about something under /api in every way that a server may read it (S81, S88).
+// about something under /api in every way that a server may read it, and that
+// no answer leads anywhere else (S81, S88, S91).
 func FuzzDescription(f *testing.F) {
 	for _, seed := range [][4]string{
 		{"GET", "/api/x", "", ""}, {"", "", "GET", "/api/x?y"}, {"GET", "/api/x", "GET", "/api/x"}, {"GET", "/api/x", "POST", "/api/x"},
