@@ -2,6 +2,7 @@ package credential
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"hash/crc32"
 	"net/http"
@@ -19,6 +20,12 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 )
+
+func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// revealed compares secrets by what they hold, and shows it: none of those
+// here is one.
+var revealed = cmp.Comparer(func(a, b secret.Text) bool { return a.Reveal() == b.Reveal() })
 
 // nativeText returns a text of the native form, whose checksum is right.
 func nativeText(t *testing.T, fill string) string {

@@ -1,4 +1,4 @@
-package credential
+package authheader
 
 import (
 	"encoding/base64"
