@@ -236,7 +236,7 @@ func newTransport(o Options) (http.RoundTripper, error) {
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true,
 		IdleConnTimeout:        90 * time.Second,
-		MaxIdleConnsPerHost:    4,
+		MaxIdleConnsPerHost:    32,
 		MaxResponseHeaderBytes: 256 << 10,
 	}, nil
 }
