@@ -14,10 +14,9 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/pgtest"
 )
 
-// TestNodes runs two servers on one PostgreSQL with one secret: what is made on
-// one works on the other, and what is revoked on one is refused by the other
-// within the bound.
-func TestNodes(t *testing.T) {
+// twoNodes runs two servers on one PostgreSQL with one secret.
+func twoNodes(t *testing.T) (one, two *latchkey) {
+	t.Helper()
 	cluster, err := pgtest.Start(pgtest.Options{})
 	if err != nil {
 		t.Fatalf("PostgreSQL: %v", err)
@@ -32,9 +31,13 @@ func TestNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := fmt.Sprintf("database: %q\nsecret: \"shared %s\"\n", dsn, strings.Repeat("5a", 32))
-	one := serve(t, serveOptions{config: config})
-	two := serve(t, serveOptions{config: config})
+	return serve(t, serveOptions{config: config}), serve(t, serveOptions{config: config})
+}
 
+// TestNodes: what is made on one node works on the other, and what is revoked
+// on one is refused by the other within the bound.
+func TestNodes(t *testing.T) {
+	one, two := twoNodes(t)
 	made := one.token(t, one.admin(), api.CreateToken{})
 	two.hide(made.Secret)
 	if got := verify(t, two, made.Secret); got != http.StatusOK {
