@@ -245,7 +245,7 @@ func (s *Service) revokedStep(ctx context.Context, caller *identity.Identity, e 
 	default:
 		return step
 	}
-	step.Result, step.Fix = explain.No, anotherToken(e, "")
+	step.Result, step.Fix = explain.No, tokenCommand(e.id, "")
 	return step
 }
 
@@ -292,7 +292,7 @@ func expiryStep(e *entry, t store.Token, now time.Time) explain.Step {
 	case step.Result == explain.Yes:
 		step.Text = "the token is good until " + moment(t.ExpiresAt)
 	default:
-		step.Text, step.Fix = "the token expired at "+moment(t.ExpiresAt), anotherToken(e, "")
+		step.Text, step.Fix = "the token expired at "+moment(t.ExpiresAt), tokenCommand(e.id, "")
 	}
 	return step
 }
@@ -319,7 +319,7 @@ func addressStep(e *entry, addr netip.Addr, known bool) explain.Step {
 		step.Text = fmt.Sprintf("%s is within %s, where the token may be used from", addr, list)
 	default:
 		step.Text = fmt.Sprintf("%s is not within %s, where the token may be used from", addr, list)
-		step.Fix = anotherToken(e, "") + " --cidr " + quote(addr.String())
+		step.Fix = tokenCommand(e.id, "") + " --cidr " + quote(addr.String())
 	}
 	return step
 }
@@ -328,19 +328,15 @@ func idleStep(e *entry, now time.Time) explain.Step {
 	last := moment(e.lastSign)
 	if e.idle(now) {
 		return explain.Step{
-			Check: explain.Idle, Result: explain.No, Fix: anotherToken(e, ""),
+			Check: explain.Idle, Result: explain.No, Fix: tokenCommand(e.id, ""),
 			Text: fmt.Sprintf("the token ended for being unused for longer than %s: the last sign of it was at %s", e.idleAfter, last),
 		}
 	}
 	return explain.Step{Check: explain.Idle, Result: explain.Yes, Text: fmt.Sprintf("the token was used or made at %s, and ends when unused for %s", last, e.idleAfter)}
 }
 
-// anotherToken is the command for a token like this one, with another scope
-// unless that is "".
-func anotherToken(e *entry, rule string) string {
-	return tokenCommand(e.id, rule)
-}
-
+// tokenCommand is the command for another token with the same scope, and with
+// one more rule unless that is "".
 func tokenCommand(id *identity.Identity, rule string) string {
 	name := id.TokenName
 	if name == "" {
