@@ -94,6 +94,7 @@ type Client struct {
 	Accounts Accounts // users and robots
 	Groups   Groups   // named sets of accounts
 	Grants   Grants   // what accounts and groups may do
+	Keys     Keys     // by which the server signs
 	Audit    Audit    // what was asked and how it was decided
 
 	base      string // scheme, host and path before /latchkey, without a slash at the end
@@ -144,6 +145,7 @@ func New(server string, o Options) (*Client, error) {
 	c.Accounts = Accounts{c}
 	c.Groups = Groups{c}
 	c.Grants = Grants{c}
+	c.Keys = Keys{c}
 	c.Audit = Audit{c}
 	return c, nil
 }

@@ -290,6 +290,33 @@ func TestRequests(t *testing.T) {
 			seen{"POST /latchkey/api/v1/grants", `{"group":"ops","scope":"repository:prod/*:pull"}`, bearer},
 		},
 		{
+			"list keys",
+			func(ctx context.Context, c *client.Client) error { _, err := c.Keys.List(ctx); return err },
+			200, `{"items":[]}`,
+			seen{"GET /latchkey/api/v1/keys", "", bearer},
+		},
+		{
+			"rotate keys",
+			func(ctx context.Context, c *client.Client) error { _, err := c.Keys.Rotate(ctx); return err },
+			200, `{"id":"k"}`,
+			seen{"POST /latchkey/api/v1/keys/rotate", "", bearer},
+		},
+		{
+			"revoke a key",
+			func(ctx context.Context, c *client.Client) error {
+				_, err := c.Keys.Revoke(ctx, "k/1", "leaked")
+				return err
+			},
+			200, `{"id":"k/1"}`,
+			seen{"DELETE /latchkey/api/v1/keys/k%2F1", `{"reason":"leaked"}`, bearer},
+		},
+		{
+			"published keys",
+			func(ctx context.Context, c *client.Client) error { _, err := c.Keys.JWKS(ctx); return err },
+			200, `{"keys":[]}`,
+			seen{"GET /latchkey/.well-known/jwks.json", "", ""},
+		},
+		{
 			"list grants",
 			func(ctx context.Context, c *client.Client) error {
 				_, err := c.Grants.List(ctx, client.GrantQuery{Account: "alice", Group: "ops"})

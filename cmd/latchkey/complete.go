@@ -86,6 +86,21 @@ func (env *environment) completeGroups(cmd *cobra.Command, args []string, begin 
 	})
 }
 
+// completeKeys suggests signing keys that count.
+func (env *environment) completeKeys(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return env.completing(cmd, func(ctx context.Context, c *client.Client) iter.Seq2[string, error] {
+		keys := func(yield func(api.SigningKey, error) bool) {
+			found, err := c.Keys.List(ctx)
+			for _, k := range found {
+				if k.State != "withdrawn" && !yield(k, err) {
+					return
+				}
+			}
+		}
+		return suggestions(keys, func(k api.SigningKey) string { return k.ID + "\t" + k.State })
+	})
+}
+
 // completeMembers suggests a group, and accounts after it.
 func (env *environment) completeMembers(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {

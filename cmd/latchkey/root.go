@@ -38,6 +38,7 @@ func newRootCommand(env *environment) *cobra.Command {
 		newRobotCommand(env),
 		newGroupCommand(env),
 		newGrantCommand(env),
+		newKeysCommand(env),
 		newAuditCommand(env),
 		newProxyCommand(env),
 		newExplainCommand(env),

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
@@ -104,6 +105,9 @@ func (s *Service) note(ctx context.Context, tx store.Tx, now time.Time, action, 
 // create makes a key that comes into use at the given time.
 func (s *Service) create(activeAt, now time.Time) (store.SigningKey, error) {
 	key, err := jose.Generate(s.policy.Algorithm)
+	for err == nil && strings.HasPrefix(key.ID(), "-") { // which command lines take for a flag
+		key, err = jose.Generate(s.policy.Algorithm)
+	}
 	if err != nil {
 		return store.SigningKey{}, err
 	}

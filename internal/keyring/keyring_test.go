@@ -113,6 +113,17 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// Both keys of the first start are as old; the one that signs comes first.
+func TestListOrder(t *testing.T) {
+	for range 10 {
+		c := started(t, coretest.Options{})
+		list, err := c.Signing.List(bg, c.Admin)
+		if err != nil || len(list) != 2 || list[0].State != keyring.Active {
+			t.Fatalf("List() = %+v, %v, want the one that signs and the next", list, err)
+		}
+	}
+}
+
 // S49: what is published has public members only.
 func TestNothingPrivateIsPublished(t *testing.T) {
 	c := started(t, coretest.Options{Signing: keyring.Policy{Algorithm: jose.RS256}})

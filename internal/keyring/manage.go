@@ -43,7 +43,8 @@ func (s *Service) refused(ctx context.Context, caller *identity.Identity, action
 	return s.audit.Refused(ctx, s.now(), caller, action, target, fault.FromStore(err))
 }
 
-// List returns all keys, oldest first.
+// List returns all keys, oldest first, and of those that were made at once the
+// one that signs first.
 func (s *Service) List(ctx context.Context, caller *identity.Identity) ([]Listed, error) {
 	if err := need(caller, scope.Read); err != nil {
 		return nil, s.refused(ctx, caller, "key.list", "", err)
@@ -57,6 +58,18 @@ func (s *Service) List(ctx context.Context, caller *identity.Identity) ([]Listed
 	for i, h := range have.keys {
 		list[i] = Listed{Record: h.record, State: StateOf(h.record, now), Ends: endOf(h.record), Key: h.key}
 	}
+	slices.SortStableFunc(list, func(a, b Listed) int {
+		if c := a.Record.CreatedAt.Compare(b.Record.CreatedAt); c != 0 {
+			return c
+		}
+		switch {
+		case sooner(a.Record.ActiveAt, b.Record.ActiveAt):
+			return -1
+		case sooner(b.Record.ActiveAt, a.Record.ActiveAt):
+			return 1
+		}
+		return 0
+	})
 	return list, nil
 }
 

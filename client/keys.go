@@ -1,0 +1,54 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/latchkey-auth/latchkey/api"
+)
+
+// Keys are the operations on the keys by which the server signs tokens.
+type Keys struct{ c *Client }
+
+// List returns all keys, oldest first.
+func (k Keys) List(ctx context.Context) ([]api.SigningKey, error) {
+	var out api.Page[api.SigningKey]
+	err := k.c.do(ctx, call{method: http.MethodGet, path: []string{"keys"}}, &out)
+	return out.Items, err
+}
+
+// Rotate has the next key follow the one that signs, and returns it. ActiveAt
+// says since when, or from when on.
+func (k Keys) Rotate(ctx context.Context) (api.SigningKey, error) {
+	var out api.SigningKey
+	err := k.c.do(ctx, call{method: http.MethodPost, path: []string{"keys", "rotate"}}, &out)
+	return out, err
+}
+
+// Revoke withdraws a key: nothing that it has signed counts any more.
+func (k Keys) Revoke(ctx context.Context, id, reason string) (api.SigningKey, error) {
+	q := call{method: http.MethodDelete, path: []string{"keys", id}}
+	if reason != "" {
+		q.body = api.RevokeKey{Reason: reason}
+	}
+	var out api.SigningKey
+	err := k.c.do(ctx, q, &out)
+	return out, err
+}
+
+// JWKS returns the public keys as the server publishes them for verifiers (RFC
+// 7517). No credential is sent.
+func (k Keys) JWKS(ctx context.Context) (json.RawMessage, error) {
+	target := k.c.base + "/latchkey/.well-known/jwks.json"
+	response, body, err := k.c.send(ctx, call{method: http.MethodGet, public: true}, target)
+	if err != nil {
+		return nil, err
+	}
+	var out json.RawMessage
+	if err := decode(response, body, &out); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", http.MethodGet, target, err)
+	}
+	return out, nil
+}
