@@ -38,6 +38,7 @@ func (s *Service) change(ctx context.Context, also func(store.Tx, *book) error, 
 	}
 	err = s.store.Update(ctx, func(tx store.Tx) error { return s.write(ctx, tx, now, spare, also, decide) })
 	s.Changed() // whatever came of it
+	s.follower.Apply(store.Change{At: now, Kind: store.ChangeKeys})
 	return fault.FromStore(err)
 }
 

@@ -41,6 +41,9 @@ type Follower interface {
 
 	// MayBeStale reports whether the operator lets answers be older for now.
 	MayBeStale() bool
+
+	// Apply tells others on this node of a change that was committed.
+	Apply(c store.Change)
 }
 
 // Options configure a [Service]. Store, Secrets, Follower, Audit and Log are

@@ -493,8 +493,9 @@ func TestPolicy(t *testing.T) {
 // following is a node that is always up to date.
 type following struct{}
 
-func (following) Ready() bool      { return true }
-func (following) MayBeStale() bool { return false }
+func (following) Ready() bool        { return true }
+func (following) MayBeStale() bool   { return false }
+func (following) Apply(store.Change) {}
 
 // S58: of many nodes that start, settle and rotate at once, one makes the key.
 func TestNodesAgree(t *testing.T) {

@@ -106,7 +106,7 @@ func (s *Service) applyInOrder(changes []store.Change) {
 		if c.Seq != s.position.Load()+1 {
 			s.forget()
 		}
-		s.cache.apply(c)
+		s.enforce(c)
 		s.position.Store(c.Seq)
 		s.recent.add(c) // last: who is told of a change can rely on it here
 	}
@@ -121,11 +121,7 @@ func (s *Service) forget() {
 // Apply puts a change into force on this node. Whoever writes to the change
 // log calls it after the commit, before telling anybody that it is done.
 func (s *Service) Apply(c store.Change) {
-	if c.Kind == store.ChangeKeys { // no opaque token hangs on these
-		s.opts.OnKeys()
-		return
-	}
-	s.cache.apply(c)
+	s.enforce(c)
 	if s.feeds.Load() == 0 {
 		return
 	}
@@ -133,6 +129,15 @@ func (s *Service) Apply(c store.Change) {
 	case s.wake <- struct{}{}:
 	default: // it is about to look
 	}
+}
+
+// enforce makes whatever a change is about be loaded again.
+func (s *Service) enforce(c store.Change) {
+	if c.Kind == store.ChangeKeys { // no opaque token hangs on these
+		s.opts.OnKeys()
+		return
+	}
+	s.cache.apply(c)
 }
 
 // update runs a transaction that ends with the given changes in the log, and
