@@ -67,7 +67,27 @@ REST_FRAMEWORK__DEFAULT_AUTHENTICATION_CLASSES = (
 REMOTE_USER_ENVIRON_NAME = "REMOTE_USER"
 CONTENT_ORIGIN = None
 `
-	return defaults + strings.ReplaceAll(theBlock(t, "python"), pageOrigin, origin)
+	return defaults + printedSettings(t, origin)
+}
+
+// printedSettings is what the page's command prints, of which it says that it
+// goes into Pulp's settings.
+func printedSettings(t *testing.T, origin string) string {
+	t.Helper()
+	for _, b := range blocks(t, "sh") {
+		rest, found := strings.CutPrefix(b.text, "latchkey ")
+		args, _, redirected := strings.Cut(rest, " >> /etc/pulp/settings.py\n")
+		if !found || !redirected {
+			continue
+		}
+		stdout, _, err := proctest.Run(t.Context(), proctest.Spec{
+			Name: "latchkey pulp settings", Path: program(t), Args: strings.Fields(strings.ReplaceAll(args, pageOrigin, origin)),
+		})
+		must(t, err)
+		return stdout
+	}
+	t.Fatalf("%s says nowhere how to print Pulp's settings", page)
+	return ""
 }
 
 // testPage runs the page's commands.

@@ -97,6 +97,7 @@ func shellWords(t *testing.T, line string) ([]string, bool) {
 		line = line[:i]
 	}
 	line, _, _ = strings.Cut(line, " | ")
+	line, _, _ = strings.Cut(line, " >> ")
 	line, _, _ = strings.Cut(line, " > ")
 	line, _, _ = strings.Cut(line, " < ")
 	_, line, found := strings.Cut(line, "latchkey ")

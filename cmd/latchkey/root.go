@@ -41,6 +41,7 @@ func newRootCommand(env *environment) *cobra.Command {
 		newKeysCommand(env),
 		newAuditCommand(env),
 		newProxyCommand(env),
+		newPulpCommand(env),
 		newExplainCommand(env),
 		newVersionCommand(env),
 	)

@@ -64,6 +64,7 @@ var rules = []rule{
 	{from: "internal/clock", only: []string{}, why: "the time leans on nothing"},
 	{from: "internal/historytest", only: []string{}, why: "the judge knows nothing of whom it judges"},
 	{from: "internal/proxyconfig", only: []string{}, why: "what it writes depends on what it is told alone"},
+	{from: "internal/pulpsettings", only: []string{}, why: "the same goes for Pulp's settings"},
 	{from: "api", only: []string{}, why: "anybody may import it, without the server"},
 	{from: "client", only: []string{"api"}, why: "anybody may import it, without the server"},
 	{from: "internal/authheader", only: []string{"internal/secret"}, why: "it is in other people's programs, by way of guard"},
