@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/accounts"
 	"github.com/latchkey-auth/latchkey/internal/coretest"
 	"github.com/latchkey-auth/latchkey/internal/secret"
+	"github.com/latchkey-auth/latchkey/internal/store"
 	"github.com/latchkey-auth/latchkey/internal/throttle"
 )
 
@@ -18,9 +19,9 @@ func TestLoginsAreCounted(t *testing.T) {
 	try(accounts.AdminName, coretest.Password)
 	try("nobody", "wrong")
 	try("nobody", "wrong")
-	c.Store.Fail(context.DeadlineExceeded)
+	c.Store.Fail(store.ErrUnavailable)
 	try("somebody", "wrong")
-	c.Store.Fail(nil)
+	c.Store.Heal()
 	want := map[string]int64{"ok": 1, "refused": 1, "throttled": 1, "unavailable": 1}
 	got := map[string]int64{}
 	for i, n := range c.Accounts.Logins() {

@@ -254,7 +254,7 @@ func auditFamilies() []family {
 			nil, ofAudit(func(s audit.Stats) float64 { return float64(s.Waiting) })},
 		{"latchkey_audit_events_total", counting, "Events that were taken to be written.",
 			nil, ofAudit(func(s audit.Stats) float64 { return float64(s.Recorded) })},
-		{"latchkey_audit_tallied_total", counting, "Refusals of tokens that nothing is known of, which are counted by address.",
+		{"latchkey_audit_tallied_total", counting, "Events that anybody can cause in any number, such as refusals of unknown tokens, which were counted by address and reason instead of kept one by one.",
 			nil, ofAudit(func(s audit.Stats) float64 { return float64(s.Tallied) })},
 		{"latchkey_audit_gathered_total", counting, "Events that are only counted in another one, because so many waited. What is told apart by account, token and address under normal load is not under this.",
 			nil, ofAudit(func(s audit.Stats) float64 { return float64(s.Gathered) })},

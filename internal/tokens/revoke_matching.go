@@ -230,14 +230,15 @@ func (b *bulk) endBatch(ctx context.Context, list []store.Token) (int, error) {
 		ids[i], byID[t.ID] = t.ID, t
 	}
 	var changes []store.Change
-	var n int
+	var revoked []string
 	err := b.s.store.Update(ctx, func(tx store.Tx) error {
-		revoked, err := tx.RevokeEach(ids, b.now, b.caller.AccountID, b.request.Reason)
+		var err error
+		revoked, err = tx.RevokeEach(ids, b.now, b.caller.AccountID, b.request.Reason)
 		if err != nil {
 			return err
 		}
-		n, changes = len(revoked), b.changes(revoked, byID)
-		if n == 0 {
+		changes = b.changes(revoked, byID)
+		if len(revoked) == 0 {
 			return nil // others were quicker
 		}
 		for _, id := range revoked {
@@ -247,7 +248,7 @@ func (b *bulk) endBatch(ctx context.Context, list []store.Token) (int, error) {
 				return err
 			}
 		}
-		if err := tx.AppendEvent(b.event(ctx, n)); err != nil {
+		if err := tx.AppendEvent(b.event(ctx, len(revoked))); err != nil {
 			return err
 		}
 		for _, c := range changes {
@@ -260,7 +261,13 @@ func (b *bulk) endBatch(ctx context.Context, list []store.Token) (int, error) {
 	for _, c := range changes {
 		b.s.Apply(c)
 	}
-	return n, err
+	if err != nil {
+		return len(revoked), err
+	}
+	for _, id := range revoked {
+		b.s.counts.token(revokedOne, byID[id].Class, 1)
+	}
+	return len(revoked), nil
 }
 
 // changes says what readers must load again: a token, or, where several of an
