@@ -94,7 +94,7 @@ type Check struct {
 
 // Audit is what goes into the audit log and for how long it is kept.
 type Audit struct {
-	Checks string `key:"checks" oneof:"none sampled all" doc:"Which successful checks of tokens are events: none, one for each token, door and address in ten minutes, or all. Refused ones always are."`
+	Checks string `key:"checks" live:"yes" oneof:"none sampled all" doc:"Which successful checks of tokens are events: none, one for each token, door and address in ten minutes, or all. Refused ones always are."`
 
 	Keep time.Duration `key:"keep" live:"yes" min:"1d" max:"36500d" zero:"for ever" doc:"How long events are kept."`
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -29,9 +30,14 @@ func (s *Server) Reload(o Options) error {
 	if err != nil {
 		return err
 	}
+	before := s.tokens.Policy()
 	if err := s.tokens.SetPolicy(o.Tokens.Policy); err != nil {
 		next.close()
 		return err
+	}
+	if err := s.tokens.SetChecks(o.Tokens.Checks); err != nil {
+		next.close()
+		return errors.Join(err, s.tokens.SetPolicy(before))
 	}
 	s.keepAudit(o.AuditKeep)
 	s.serving.Swap(next).close()

@@ -176,6 +176,7 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 	for name, o := range map[string]server.Options{
 		"a route without an upstream": s.with(func(o *server.Options) { o.Routes = []gateway.Route{{Prefix: "/"}} }),
 		"a policy that is none":       s.with(func(o *server.Options) { o.Routes, o.Tokens.Policy.MaxOverlap = nil, -1 }),
+		"checks that are none":        s.with(func(o *server.Options) { o.Routes, o.Tokens.Checks = nil, "some" }),
 		"a realm that is none":        s.with(func(o *server.Options) { o.Routes, o.Realm = nil, `a"b` }),
 	} {
 		if err := s.srv.Reload(o); err == nil {

@@ -215,7 +215,7 @@ func (s *Service) judge(ctx context.Context, e *entry, p Presented, now time.Tim
 		}
 	}
 	s.touch(ctx, e, p, now)
-	if s.allChecks {
+	if s.allChecks.Load() {
 		s.recordCheck(ctx, e, now)
 	}
 	return e.id, nil

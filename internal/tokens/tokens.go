@@ -95,7 +95,7 @@ type Service struct {
 	feeds  atomic.Int64  // how many readers there are
 	wake   chan struct{} // gets a value when this node has added to the log and somebody reads the feed
 
-	allChecks bool // each successful check is an event
+	allChecks, sampled atomic.Bool // which successful checks are events; see SetChecks
 }
 
 // New returns a core. It serves right away; [Service.Run] makes it fast, since
@@ -129,22 +129,27 @@ func New(opts Options) (*Service, error) {
 	}
 	s.policy.Store(&policy)
 	s.followed.Store(-1)
-	switch opts.Checks {
-	case audit.ChecksNone:
-	case audit.ChecksAll:
-		s.allChecks = true
-	case audit.ChecksSampled, "":
-		s.uses.seen = s.sample
-	default:
-		return nil, fmt.Errorf("tokens: there is no amount of events about checks called %q", opts.Checks)
-	}
-	return s, nil
+	s.uses.seen = s.sample
+	return s, s.SetChecks(opts.Checks)
 }
 
 func setDefault[T ~int | ~int64](v *T, d T) {
 	if *v == 0 {
 		*v = d
 	}
+}
+
+// SetChecks says which successful checks are events from now on; "" is as good
+// as [audit.ChecksSampled].
+func (s *Service) SetChecks(c audit.Checks) error {
+	switch c {
+	case audit.ChecksNone, audit.ChecksAll, audit.ChecksSampled, "":
+	default:
+		return fmt.Errorf("tokens: there is no amount of events about checks called %q", c)
+	}
+	s.allChecks.Store(c == audit.ChecksAll)
+	s.sampled.Store(c == audit.ChecksSampled || c == "")
+	return nil
 }
 
 // Policy returns the rules of life in force.

@@ -82,8 +82,11 @@ func (u *uses) latest(tokenID string) (store.Use, bool) {
 	return one, ok
 }
 
-// sample counts a use for the audit log.
+// sample counts a use for the audit log, if it wants samples.
 func (s *Service) sample(one use) {
+	if !s.sampled.Load() {
+		return
+	}
 	s.audit.Used(audit.Use{By: one.entry.id, Door: one.door, Addr: one.addr, At: time.Unix(one.second, 0)})
 }
 

@@ -90,7 +90,7 @@ func messageOf(s sdk.ReadOnlySpan) spanMessage {
 func attributes(list []attribute.KeyValue) []keyValue {
 	all := make([]keyValue, 0, len(list))
 	for _, a := range list {
-		var v any = textValue{a.Value.Emit()}
+		var v any = textValue{a.Value.String()}
 		if a.Value.Type() == attribute.INT64 {
 			v = numberValue{strconv.FormatInt(a.Value.AsInt64(), 10)}
 		}
