@@ -54,5 +54,12 @@ bench: ## the core's benchmarks
 docs: ## what is made from the code
 	$(GO) test ./internal/config ./internal/restapi ./internal/metrics ./internal/audit -run Reference -update
 
+.PHONY: deb image
+deb: ## the Debian package, in dist/
+	VERSION="$(VERSION)" packaging/build-deb.sh
+
+image: ## the container image latchkey:latest, with podman, buildah or docker
+	VERSION="$(VERSION)" packaging/build-image.sh
+
 clean:
-	rm -rf $(BIN)
+	rm -rf $(BIN) dist

@@ -43,6 +43,8 @@ func newRootCommand(env *environment) *cobra.Command {
 		newProxyCommand(env),
 		newPulpCommand(env),
 		newExplainCommand(env),
+		newHealthCommand(env),
+		newManCommand(env),
 		newVersionCommand(env),
 	)
 	root.AddCommand(helpTopics()...)

@@ -135,6 +135,11 @@ func serve(ctx context.Context, env *environment, c config.Config, read func() (
 	}
 	again := &reloader{read: read, inForce: c, server: srv, cert: cert, logging: logs, metrics: counts}
 	beside.run(func(ctx context.Context) { again.run(ctx, hangups) })
+	if err := notifySystemd(env.getenv, "READY=1"); err != nil {
+		log.Warn("systemd does not know that the server is ready", "err", err)
+	}
+	stopping := context.AfterFunc(ctx, func() { _ = notifySystemd(env.getenv, "STOPPING=1") }) // it will see that soon enough
+	defer stopping()
 	welcome(env.stdout, publicURL(c, listener), made, c.AdminPassword)
 	pacing, stopPacing := context.WithCancel(ctx)
 	defer stopPacing()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -18,12 +19,18 @@ const adminPassword = "a long admin sentence 4711"
 // folder and more flags if given, and returns where it listens and what ends
 // it.
 func startServer(dir string, flags ...string) (base string, stop func() error, err error) {
+	return startServerIn(dir, nil, flags...)
+}
+
+// startServerIn is startServer with environment variables.
+func startServerIn(dir string, variables map[string]string, flags ...string) (base string, stop func() error, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	out, stdout := io.Pipe()
 	var stderr strings.Builder
 	ended := make(chan int, 1)
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", dir}, flags...)
 	environ := map[string]string{"LATCHKEY_ADMIN_PASSWORD": adminPassword}
+	maps.Copy(environ, variables)
 	go func() {
 		code := run(ctx, args, strings.NewReader(""), stdout, &stderr, func(name string) string { return environ[name] })
 		_ = stdout.Close()

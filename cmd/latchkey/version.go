@@ -7,6 +7,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// version is set by the linker, to what git describes. It is a variable of
+// the package because the linker can set nothing else.
+var version string
+
 // build is what this program was made from.
 type build struct {
 	Version  string `json:"version"`
@@ -20,11 +24,13 @@ type build struct {
 func thisBuild() build {
 	b := build{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
+	if v := version; v != "" {
+		b.Version = v
+	} else if ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		b.Version = info.Main.Version
+	}
 	if !ok {
 		return b
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		b.Version = v
 	}
 	for _, s := range info.Settings {
 		switch s.Key {
