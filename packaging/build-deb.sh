@@ -17,11 +17,13 @@ export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 # debian_version turns what git describes into a version that sorts as it should: v1.2.0-rc.1 before v1.2.0, and that
 # before the commits after it. Without a tag, it is the day and the commit.
 debian_version() {
-    if [[ $1 =~ ^v([0-9]+\.[0-9]+\.[0-9]+)(-([A-Za-z][0-9A-Za-z.]*))?(-([0-9]+)-g([0-9a-f]+))?(-dirty)?$ ]]; then
+    local clean=${1%-dirty} dirty=
+    [[ $clean == "$1" ]] || dirty=+dirty
+    if [[ $clean =~ ^v([0-9]+\.[0-9]+\.[0-9]+)(-([A-Za-z][0-9A-Za-z.]*))?(-([0-9]+)-g([0-9a-f]+))?$ ]]; then
         local m=("${BASH_REMATCH[@]}")
-        echo "${m[1]}${m[3]:+~${m[3]}}${m[5]:++${m[5]}.g${m[6]}}${m[7]:++dirty}"
+        echo "${m[1]}${m[3]:+~${m[3]}}${m[5]:++${m[5]}.g${m[6]}}$dirty"
     else
-        echo "0~$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d.%H%M%S).${1//[^0-9A-Za-z.]/.}"
+        echo "0~$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d.%H%M%S).${clean//[^0-9A-Za-z.]/.}$dirty"
     fi
 }
 
