@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -359,7 +360,9 @@ func countTokens(t *testing.T, s *latchkey) (n int) {
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, text)
 		}
-		_, err = fmt.Sscanf(out[strings.Index(out, `"tokens":`):], `"tokens": %d`, &n)
+		var summary struct{ Rows map[string]int }
+		err = json.Unmarshal([]byte(out), &summary)
+		n = summary.Rows["tokens"]
 		return err
 	})
 	return n

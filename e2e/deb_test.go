@@ -50,7 +50,7 @@ func TestDeb(t *testing.T) {
 	}
 	var files, versions []string
 	for _, version := range []string{"v1.0.0-rc.1", "v1.0.0"} {
-		env := []string{"VERSION=" + version}
+		env := []string{"VERSION=" + version, "COMPRESSION=gzip"}
 		out := inRepository(t, env, "packaging/build-deb.sh")
 		file, err := filepath.Abs(filepath.Join(root, out[strings.LastIndex(out, "\n")+1:]))
 		if err != nil {

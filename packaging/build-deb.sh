@@ -3,6 +3,7 @@
 # prints is the package's path.
 #
 #   VERSION            of the program; default: what git describes
+#   COMPRESSION        xz, or gzip, which is quicker; default: xz
 #   GOARCH             for another architecture than this machine's
 #   SOURCE_DATE_EPOCH  the time of all files in it; default: that of the commit. The same source, Go and dpkg-deb give
 #                      the same package, bit for bit.
@@ -74,5 +75,5 @@ find "$root" -depth -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
 mkdir -p dist
 package=dist/latchkey_${deb_version}_${arch}.deb
-dpkg-deb --root-owner-group -Zxz --build "$root" "$package" >&2
+dpkg-deb --root-owner-group "-Z${COMPRESSION:-xz}" --build "$root" "$package" >&2
 echo "$package"

@@ -138,8 +138,7 @@ type restored struct {
 	AdminPassword  string `json:"admin_password,omitempty"`
 }
 
-func (r *restore) run(ctx context.Context, path string) error {
-	var err error
+func (r *restore) run(ctx context.Context, path string) (err error) {
 	if r.keys, err = existingKeys(r.config); err != nil {
 		return err
 	}
@@ -147,7 +146,7 @@ func (r *restore) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	defer plan.Close()
+	defer func() { err = errors.Join(err, plan.Close()) }()
 	r.result = restored{Taken: plan.Header.Taken, Program: plan.Header.Program, Accounts: plan.Tally.Accounts, Tokens: plan.Tally.Tokens, Live: plan.Tally.Live}
 	if err := r.decide(ctx, plan); err != nil {
 		return err
@@ -212,10 +211,9 @@ func (r *restore) decide(ctx context.Context, plan *backup.Plan) error {
 		if err != nil {
 			return err
 		}
-		defer newer.Close()
 		carried, err := plan.CarryOverBackup(ctx, newer)
 		r.result.Kept, r.result.Disabled, r.result.RightsReturned = carried.Tokens, carried.Accounts, carried.Rights
-		return err
+		return errors.Join(err, newer.Close())
 	}
 }
 
@@ -280,10 +278,10 @@ func (r *restore) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
 	e := audit.Event(ctx, r.env.now().UTC(), nil, "backup.restore", audit.OK)
 	e.Detail = map[string]string{"taken": r.result.Taken.Format(time.RFC3339), "choice": r.result.Choice}
-	return db.Update(ctx, func(tx store.Tx) error { return tx.AppendEvent(e) })
+	err = db.Update(ctx, func(tx store.Tx) error { return tx.AppendEvent(e) })
+	return errors.Join(err, db.Close())
 }
 
 // report says what was done, and what it means.
