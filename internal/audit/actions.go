@@ -96,6 +96,7 @@ var actions = []Action{
 
 	{Name: "change.follow", Meaning: "somebody asked to follow the changes who may not", Outcomes: reads},
 	{Name: "audit.read", Meaning: "somebody asked for the audit log who may not", Outcomes: reads},
+	{Name: "backup.restore", Meaning: "a backup was put into the database, with `latchkey restore`; `taken` is the time of the backup, `choice` what became of that which was revoked since", Outcomes: done},
 }
 
 var reasons = []Reason{

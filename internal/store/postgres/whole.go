@@ -121,20 +121,30 @@ func (w *whole) exec(ctx context.Context, op, query string, args ...any) error {
 	return w.s.fault(ctx, op, err)
 }
 
+// goneWithin is how long after its end a server's connections may still be
+// listed.
+const goneWithin = 2 * time.Second
+
 // refuseServers looks for servers that are connected to the database. Behind a
 // pooler it may not see them; what they cached is made void by the change log
 // in any case.
 func (w *whole) refuseServers(ctx context.Context) error {
-	var n int
-	err := w.conn.QueryRow(ctx, `select count(*) from pg_stat_activity where datname = current_database()
-		and pid <> pg_backend_pid() and application_name in ('latchkey', 'latchkey listener', 'latchkey restore')`).Scan(&n)
-	if err != nil {
-		return w.s.fault(ctx, "look for servers", err)
+	for began := time.Now(); ; {
+		var n int
+		err := w.conn.QueryRow(ctx, `select count(*) from pg_stat_activity where datname = current_database()
+			and pid <> pg_backend_pid() and application_name in ('latchkey', 'latchkey listener', 'latchkey restore')`).Scan(&n)
+		switch {
+		case err != nil:
+			return w.s.fault(ctx, "look for servers", err)
+		case n == 0:
+			return nil
+		case time.Since(began) > goneWithin:
+			return fmt.Errorf("replace the database: %w by %d connections of Latchkey", portable.ErrInUse, n)
+		}
+		if !pause(ctx, 10) {
+			return w.s.fault(ctx, "look for servers", ctx.Err())
+		}
 	}
-	if n > 0 {
-		return fmt.Errorf("replace the database: %w by %d connections of Latchkey", portable.ErrInUse, n)
-	}
-	return nil
 }
 
 // Schema implements [portable.Source].
