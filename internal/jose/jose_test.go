@@ -382,7 +382,7 @@ func TestWeakKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	off := &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
+	off := &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)} //nolint:staticcheck // by any other way there is no such key
 	even := &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047), E: 2}
 	es, ed, rs := generate(t, ES256), generate(t, EdDSA), generate(t, RS256)
 	for name, c := range map[string]struct {

@@ -28,9 +28,6 @@ func newBook(p Policy, now time.Time, keys []store.SigningKey) *book {
 func (b *book) current() (signs, next *store.SigningKey) {
 	for i := range b.keys {
 		k := &b.keys[i]
-		if k.Foreign {
-			continue
-		}
 		switch StateOf(*k, b.now) {
 		case Active:
 			if signs == nil || k.ActiveAt.After(signs.ActiveAt) {
@@ -98,9 +95,6 @@ func latest(a, b time.Time) time.Time {
 func (b *book) finish(signs, next *store.SigningKey) {
 	for i := range b.keys {
 		k := &b.keys[i]
-		if k.Foreign {
-			continue
-		}
 		switch state := StateOf(*k, b.now); {
 		case k == signs:
 			k.RetireAt = next.ActiveAt

@@ -45,12 +45,9 @@ func (s *Service) unseal(k store.SigningKey) (*jose.Key, error) {
 	defer clear(found.plain)
 	alg := jose.Algorithm(k.Algorithm)
 	var key *jose.Key
-	switch {
-	case alg == jose.HS256:
-		return jose.NewSecretKey(k.ID, bytes.Clone(found.plain))
-	case found.purpose == publicOf(k.ID):
+	if found.purpose == publicOf(k.ID) {
 		key, err = jose.ParsePublic(alg, found.plain)
-	default:
+	} else {
 		key, err = jose.ParsePrivate(alg, found.plain)
 	}
 	if err == nil && (key.ID() != k.ID || !bytes.Equal(key.Public(), k.Public)) { // S57

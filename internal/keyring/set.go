@@ -18,7 +18,7 @@ type set struct {
 	generation uint64
 	loadedAt   time.Time
 	keys       []held
-	byID       map[string]*held // own keys, by both of their ids
+	byID       map[string]*held // by both of their ids
 	document   atomic.Pointer[document]
 }
 
@@ -83,9 +83,7 @@ func (s *Service) load(ctx context.Context) (*set, error) {
 	}
 	for i := range fresh.keys {
 		h := &fresh.keys[i]
-		if !h.record.Foreign {
-			fresh.byID[h.key.ID()], fresh.byID[h.key.LibtrustID()] = h, h
-		}
+		fresh.byID[h.key.ID()], fresh.byID[h.key.LibtrustID()] = h, h
 	}
 	s.held.Store(fresh)
 	return fresh, nil
@@ -106,7 +104,7 @@ func (s *set) signer(now time.Time) (*held, error) {
 	var best, next *held
 	for i := range s.keys {
 		h := &s.keys[i]
-		if h.record.Foreign || !h.key.Signs() {
+		if !h.key.Signs() {
 			continue
 		}
 		switch StateOf(h.record, now) {
@@ -134,7 +132,7 @@ func (s *set) signer(now time.Time) (*held, error) {
 func (s *set) own(now time.Time) []*held {
 	var list []*held
 	for i := range s.keys {
-		if h := &s.keys[i]; !h.record.Foreign && h.counts(now) {
+		if h := &s.keys[i]; h.counts(now) {
 			list = append(list, h)
 		}
 	}

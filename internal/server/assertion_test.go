@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,7 +91,10 @@ func proved(t *testing.T, base, text string) map[string]any {
 		if k["kid"] != header["kid"] {
 			continue
 		}
-		public := &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(decode(k["x"])), Y: new(big.Int).SetBytes(decode(k["y"]))}
+		public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, decode(k["x"]), decode(k["y"])))
+		if err != nil {
+			t.Fatal(err)
+		}
 		sum, signature := sha256.Sum256([]byte(parts[0]+"."+parts[1])), decode(parts[2])
 		if !ecdsa.Verify(public, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
 			t.Errorf("the signature of %q is wrong", text)

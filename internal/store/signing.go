@@ -12,17 +12,7 @@ type SigningKey struct {
 	ID        string // the "kid" of tokens; never reused
 	Algorithm string
 
-	// Foreign says that the tokens of another issuer are verified by it; none
-	// are made.
-	Foreign bool
-
-	// Issuer and Audience are what tokens of a foreign key must say in "iss"
-	// and "aud"; "": they must not say anything.
-	Issuer, Audience string
-
-	Note string // free text for administrators
-
-	Public      []byte // SubjectPublicKeyInfo in DER; nil for a shared secret
+	Public      []byte // SubjectPublicKeyInfo in DER
 	Certificate []byte // in DER, signed by the key itself; nil: there is none
 
 	// Sealed is encrypted under the server's secret: what must be kept secret of
@@ -68,10 +58,10 @@ type SigningKeyWriter interface {
 
 // Check says with [ErrInvalid] what keeps k from being stored.
 func (k SigningKey) Check() error {
-	if !Storable(k.ID, k.Algorithm, k.Issuer, k.Audience, k.WithdrawnBy) || k.ID == "" {
+	if !Storable(k.ID, k.Algorithm, k.WithdrawnBy) || k.ID == "" {
 		return fmt.Errorf("signing key %q: %w: a key is empty, too long or not text", k.ID, ErrInvalid)
 	}
-	if !cleanAll([]string{k.Note, k.WithdrawReason}) {
+	if !clean(k.WithdrawReason) {
 		return fmt.Errorf("signing key %q: %w: not UTF-8 text", k.ID, ErrInvalid)
 	}
 	return nil

@@ -9,13 +9,13 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
 
-const signingKeys = `SELECT id, algorithm, "foreign", issuer, audience, note, public, certificate, sealed,
+const signingKeys = `SELECT id, algorithm, public, certificate, sealed,
 	created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason
 	FROM signing_keys ORDER BY created_at, id`
 
 func scanSigningKey(row pgx.CollectableRow) (store.SigningKey, error) {
 	var k store.SigningKey
-	err := row.Scan(&k.ID, &k.Algorithm, &k.Foreign, &k.Issuer, &k.Audience, &k.Note, &k.Public, &k.Certificate, &k.Sealed,
+	err := row.Scan(&k.ID, &k.Algorithm, &k.Public, &k.Certificate, &k.Sealed,
 		instant{&k.CreatedAt}, instant{&k.ActiveAt}, instant{&k.RetireAt}, period{&k.Longest},
 		instant{&k.WithdrawnAt}, &k.WithdrawnBy, &k.WithdrawReason)
 	return k, err
@@ -53,11 +53,9 @@ func (t *tx) InsertSigningKey(k store.SigningKey) error {
 	if err := k.Check(); err != nil {
 		return err
 	}
-	n, err := t.exec(op, `INSERT INTO signing_keys (id, algorithm, "foreign", issuer, audience, note,
-			public, certificate, sealed, created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING`,
-		k.ID, k.Algorithm, k.Foreign, k.Issuer, k.Audience, k.Note,
-		bytesOrNull(k.Public), bytesOrNull(k.Certificate), bytesOrNull(k.Sealed), k.CreatedAt, maybe(k.ActiveAt), maybe(k.RetireAt),
+	n, err := t.exec(op, `INSERT INTO signing_keys (id, algorithm, public, certificate, sealed, created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
+		k.ID, k.Algorithm, bytesOrNull(k.Public), bytesOrNull(k.Certificate), bytesOrNull(k.Sealed), k.CreatedAt, maybe(k.ActiveAt), maybe(k.RetireAt),
 		k.Longest.Microseconds(), maybe(k.WithdrawnAt), k.WithdrawnBy, k.WithdrawReason)
 	if err == nil && n == 0 {
 		return fmt.Errorf("%s: %w", op, store.ErrConflict)
@@ -70,10 +68,10 @@ func (t *tx) UpdateSigningKey(k store.SigningKey) error {
 	if err := k.Check(); err != nil {
 		return err
 	}
-	return t.change("update a signing key", `UPDATE signing_keys SET "foreign" = $2, issuer = $3, audience = $4, note = $5,
-			sealed = $6, active_at = $7, retire_at = $8, longest = $9, withdrawn_at = $10, withdrawn_by = $11, withdraw_reason = $12
+	return t.change("update a signing key", `UPDATE signing_keys SET sealed = $2, active_at = $3, retire_at = $4,
+			longest = $5, withdrawn_at = $6, withdrawn_by = $7, withdraw_reason = $8
 		WHERE id = $1`,
-		k.ID, k.Foreign, k.Issuer, k.Audience, k.Note, bytesOrNull(k.Sealed), maybe(k.ActiveAt), maybe(k.RetireAt),
+		k.ID, bytesOrNull(k.Sealed), maybe(k.ActiveAt), maybe(k.RetireAt),
 		k.Longest.Microseconds(), maybe(k.WithdrawnAt), k.WithdrawnBy, k.WithdrawReason)
 }
 

@@ -97,7 +97,7 @@ func (s *Scratch) EndTokens(ctx context.Context, now time.Time, reason string) e
 	if err != nil {
 		return err
 	}
-	if err := s.exec(ctx, "forget the signing keys", `DELETE FROM signing_keys WHERE NOT "foreign"`); err != nil {
+	if err := s.exec(ctx, "forget the signing keys", `DELETE FROM signing_keys`); err != nil {
 		return err
 	}
 	return s.exec(ctx, "revoke the tokens", `UPDATE tokens SET revoked_at = ?, revoked_by = '', revoke_reason = ?

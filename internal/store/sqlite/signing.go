@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
 
-const signingKeys = `SELECT id, algorithm, "foreign", issuer, audience, note, public, certificate, sealed,
+const signingKeys = `SELECT id, algorithm, public, certificate, sealed,
 	created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason
 	FROM signing_keys ORDER BY created_at, id`
 
@@ -16,7 +16,7 @@ func appendSigningKey(list *[]store.SigningKey) func(row) error {
 	return func(r row) error {
 		var k store.SigningKey
 		var longest int64
-		err := r.scan(&k.ID, &k.Algorithm, &k.Foreign, &k.Issuer, &k.Audience, &k.Note, &k.Public, &k.Certificate, &k.Sealed,
+		err := r.scan(&k.ID, &k.Algorithm, &k.Public, &k.Certificate, &k.Sealed,
 			micros{&k.CreatedAt}, micros{&k.ActiveAt}, micros{&k.RetireAt}, &longest,
 			micros{&k.WithdrawnAt}, &k.WithdrawnBy, &k.WithdrawReason)
 		k.Longest = time.Duration(longest) * time.Microsecond
@@ -48,11 +48,9 @@ func (t *tx) InsertSigningKey(k store.SigningKey) error {
 	if err := k.Check(); err != nil {
 		return err
 	}
-	_, err := t.exec("insert a signing key", `INSERT INTO signing_keys (id, algorithm, "foreign", issuer, audience, note,
-			public, certificate, sealed, created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		k.ID, k.Algorithm, k.Foreign, k.Issuer, k.Audience, k.Note,
-		orNull(k.Public), orNull(k.Certificate), orNull(k.Sealed), k.CreatedAt.UnixMicro(), maybe(k.ActiveAt), maybe(k.RetireAt),
+	_, err := t.exec("insert a signing key", `INSERT INTO signing_keys (id, algorithm, public, certificate, sealed, created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		k.ID, k.Algorithm, orNull(k.Public), orNull(k.Certificate), orNull(k.Sealed), k.CreatedAt.UnixMicro(), maybe(k.ActiveAt), maybe(k.RetireAt),
 		k.Longest.Microseconds(), maybe(k.WithdrawnAt), k.WithdrawnBy, k.WithdrawReason)
 	return err
 }
@@ -62,10 +60,10 @@ func (t *tx) UpdateSigningKey(k store.SigningKey) error {
 	if err := k.Check(); err != nil {
 		return err
 	}
-	return t.change("update a signing key", `UPDATE signing_keys SET "foreign" = ?, issuer = ?, audience = ?, note = ?, sealed = ?,
+	return t.change("update a signing key", `UPDATE signing_keys SET sealed = ?,
 			active_at = ?, retire_at = ?, longest = ?, withdrawn_at = ?, withdrawn_by = ?, withdraw_reason = ?
 		WHERE id = ?`,
-		k.Foreign, k.Issuer, k.Audience, k.Note, orNull(k.Sealed), maybe(k.ActiveAt), maybe(k.RetireAt),
+		orNull(k.Sealed), maybe(k.ActiveAt), maybe(k.RetireAt),
 		k.Longest.Microseconds(), maybe(k.WithdrawnAt), k.WithdrawnBy, k.WithdrawReason, k.ID)
 }
 

@@ -31,9 +31,8 @@ func signingKeep(f fixture) {
 	same(f, "SigningKeys() of an empty store", f.signingKeys(), nil)
 	bare, full := newSigningKey("b"), newSigningKey("a")
 	full.CreatedAt, full.ActiveAt, full.RetireAt, full.WithdrawnAt = minute(1), minute(2), minute(3), minute(4)
-	full.Foreign, full.Issuer, full.Audience, full.Note = true, "https://issuer.example", "files", "ключ 🔑"
 	full.Public, full.Certificate, full.Sealed = []byte{0, 1}, []byte{2, 0}, []byte{0xff, 0, 3}
-	full.Longest, full.WithdrawnBy, full.WithdrawReason = 90*time.Minute+time.Microsecond, "acc", "leaked"
+	full.Longest, full.WithdrawnBy, full.WithdrawReason = 90*time.Minute+time.Microsecond, "acc", "утечка 🔑"
 	f.update(func(tx store.Tx) error { return errors.Join(tx.InsertSigningKey(full), tx.InsertSigningKey(bare)) })
 	same(f, "SigningKeys()", f.signingKeys(), []store.SigningKey{bare, full})
 
@@ -56,7 +55,7 @@ func signingKeep(f fixture) {
 func signingMissing(f fixture) {
 	f.update(func(tx store.Tx) error { return tx.InsertSigningKey(newSigningKey("k")) })
 	bad := newSigningKey("x")
-	bad.Note = "\xff"
+	bad.WithdrawReason = "\xff"
 	for _, tt := range []struct {
 		call string
 		want error

@@ -3,10 +3,6 @@
 CREATE TABLE signing_keys (
     id              text COLLATE "C" PRIMARY KEY,
     algorithm       text COLLATE "C" NOT NULL,
-    "foreign"       boolean     NOT NULL,
-    issuer          text COLLATE "C" NOT NULL,
-    audience        text COLLATE "C" NOT NULL,
-    note            text        NOT NULL,
     public          bytea,
     certificate     bytea,
     sealed          bytea,                  -- secret, encrypted under the server's secret

@@ -3,10 +3,6 @@
 CREATE TABLE signing_keys (
     id              TEXT    PRIMARY KEY NOT NULL,
     algorithm       TEXT    NOT NULL,
-    "foreign"       INTEGER NOT NULL,
-    issuer          TEXT    NOT NULL,
-    audience        TEXT    NOT NULL,
-    note            TEXT    NOT NULL,
     public          BLOB,
     certificate     BLOB,
     sealed          BLOB,               -- secret, encrypted under the server's secret
