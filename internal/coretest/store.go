@@ -263,11 +263,6 @@ func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) (int, er
 	return get(s, "Sweep", func() (int, error) { return s.Store.Sweep(ctx, before, limit) })
 }
 
-// SweepEvents implements [store.Batcher].
-func (s *Store) SweepEvents(ctx context.Context, before time.Time, limit int) (int, error) {
-	return get(s, "SweepEvents", func() (int, error) { return s.Store.SweepEvents(ctx, before, limit) })
-}
-
 // SigningKeys implements [store.SigningKeyReader].
 func (s *Store) SigningKeys(ctx context.Context) ([]store.SigningKey, error) {
 	return get(s, "SigningKeys", func() ([]store.SigningKey, error) { return s.Store.SigningKeys(ctx) })

@@ -61,6 +61,10 @@ type Event struct {
 	CorrelationID string
 	Detail        map[string]string // anything else worth knowing; never a secret
 	Count         int               // how many equal events this row stands for; at least 1
+
+	// MAC proves that a server wrote the event. [EventReader.Events] leaves it
+	// out.
+	MAC []byte
 }
 
 // EventReader reads the audit log.

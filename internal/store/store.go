@@ -47,6 +47,7 @@ type Store interface {
 	ChangeReader
 	EventReader
 	SigningKeyReader
+	EventChain
 	Updater
 	Batcher
 	KeyRegistry
@@ -109,10 +110,6 @@ type Batcher interface {
 	// with all that hangs on them, and secrets whose own end lies before it. It
 	// returns how many tokens went.
 	Sweep(ctx context.Context, endedBefore time.Time, limit int) (int, error)
-
-	// SweepEvents removes at most limit audit events older than the given time
-	// and returns how many went.
-	SweepEvents(ctx context.Context, before time.Time, limit int) (int, error)
 
 	// SweepChanges removes at most limit changes from the beginning of the
 	// change log and returns how many went. It stops at the first that is

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -39,27 +38,38 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) ([]store.Event, 
 func eventQuery(q store.EventQuery) (string, []any, bool) {
 	w := eventWhere(q)
 	newestFirst := ` ORDER BY at DESC, id DESC LIMIT ` + w.arg(q.Limit) + `::bigint`
-	if q.TokenID == "" {
-		return `SELECT ` + eventColumns + ` FROM events` + w.String() + newestFirst, w.args, !w.never
+	switch {
+	case q.TokenID != "":
+		id := w.text(q.TokenID) + `::text`
+		return eitherOf(w, newestFirst, `token_id = `+id+` AND token_id <> ''`, `target = `+id+` AND target <> ''`), w.args, !w.never
+	case q.CorrelationID != "":
+		id := w.text(q.CorrelationID) + `::text`
+		return eitherOf(w, newestFirst,
+			`correlation_id = `+id+` AND correlation_id <> '' AND correlation_id <> request_id`,
+			`request_id = `+id+` AND request_id <> '' AND correlation_id = request_id`), w.args, !w.never
 	}
-	// Two walks over two indexes, each no longer than the limit; an OR would
-	// find and sort everything first.
-	token := w.text(q.TokenID)
-	half := func(column string) string {
+	return `SELECT ` + eventColumns + ` FROM events` + w.String() + newestFirst, w.args, !w.never
+}
+
+// eitherOf finds what fulfils w and one or the other condition: two walks over
+// two indexes, each no longer than the limit; an OR would find and sort
+// everything first.
+func eitherOf(w where, newestFirst, one, other string) string {
+	half := func(condition string) string {
 		h := w
-		h.conditions = append([]string{column + ` = ` + token + `::text AND ` + column + ` <> ''`}, w.conditions...)
+		h.conditions = append([]string{condition}, w.conditions...)
 		return `(SELECT ` + eventColumns + ` FROM events` + h.String() + newestFirst + `)`
 	}
-	query := `SELECT DISTINCT ON (at, id) * FROM (` + half(`token_id`) + ` UNION ALL ` + half(`target`) + `) e` + newestFirst
-	return query, w.args, !w.never
+	return `SELECT DISTINCT ON (at, id) * FROM (` + half(one) + ` UNION ALL ` + half(other) + `) e` + newestFirst
 }
 
 func eventWhere(q store.EventQuery) where {
 	var w where
 	w.equal(`outcome`, q.Outcome)
 	w.equal(`actor_name`, q.ActorName)
+	w.equal(`correlation_id`, q.CorrelationID)
 	for _, c := range []struct{ column, value string }{
-		{`actor_id`, q.ActorID}, {`target`, q.Target}, {`request_id`, q.RequestID}, {`correlation_id`, q.CorrelationID},
+		{`actor_id`, q.ActorID}, {`target`, q.Target}, {`request_id`, q.RequestID},
 	} {
 		if c.value != "" {
 			w.equal(c.column, c.value)
@@ -91,10 +101,10 @@ func (t *tx) AppendEvent(e store.Event) error {
 	if err != nil {
 		return fmt.Errorf("write the detail of event %s: %w", e.ID, err)
 	}
-	return t.later("append an event", `INSERT INTO events (`+eventColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15) ON CONFLICT DO NOTHING`,
+	return t.later("append an event", `INSERT INTO events (`+eventColumns+`, mac)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15, $16) ON CONFLICT DO NOTHING`,
 		e.ID, e.At, e.Action, e.Outcome, e.Reason, e.ActorID, e.ActorName, e.TokenID, e.Target,
-		e.Addr, e.Agent, e.RequestID, e.CorrelationID, detail, e.Count)
+		e.Addr, e.Agent, e.RequestID, e.CorrelationID, detail, e.Count, bytesOf(e.MAC))
 }
 
 // AppendEvents implements [store.Batcher].
@@ -110,18 +120,4 @@ func (s *Store) AppendEvents(ctx context.Context, events []store.Event) error {
 		}
 		return nil
 	})
-}
-
-// SweepEvents implements [store.Batcher].
-func (s *Store) SweepEvents(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	if err := store.CheckLimit(limit); err != nil {
-		return 0, err
-	}
-	err = s.update(ctx, func(t *tx) (err error) {
-		n, err = t.exec("sweep events", `DELETE FROM events WHERE (at, id) IN (
-			SELECT at, id FROM events WHERE at < $1::timestamptz ORDER BY at, id LIMIT $2::bigint
-			FOR UPDATE SKIP LOCKED)`, before, limit)
-		return err
-	})
-	return n, err
 }

@@ -54,7 +54,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		"Tokens of account": {query: token(store.TokenQuery{AccountID: "a", After: position, State: store.TokenLive}), index: "tokens_account_age"},
 		"Tokens by name":    {query: token(store.TokenQuery{NamePrefix: "a", UnusedSince: at}), index: "tokens_age"},
 
-		"Events":                {query: event(store.EventQuery{After: position}), index: "events_pkey"},
+		"Events":                {query: event(store.EventQuery{After: position}), index: "events_time"},
 		"Events by actor":       {query: event(store.EventQuery{ActorID: "a", Since: at}), index: "events_actor"},
 		"Events by target":      {query: event(store.EventQuery{Target: "a", After: position}), index: "events_target"},
 		"Events by request":     {query: event(store.EventQuery{RequestID: "a"}), index: "events_request"},

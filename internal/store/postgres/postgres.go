@@ -91,7 +91,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, s.fault(ctx, "open the database", err)
 	}
-	if err := s.Ping(ctx); err != nil {
+	if err := errors.Join(s.Ping(ctx), s.takeUpPlaces(ctx)); err != nil {
 		s.pool.Close()
 		return nil, err
 	}

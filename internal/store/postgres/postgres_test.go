@@ -103,3 +103,25 @@ func BenchmarkStore(b *testing.B) {
 		return open(b, postgres.Options{DSN: dsn})
 	})
 }
+
+// Places of events rise on in a database that was filled with the rows of
+// another, whose sequence is not among them.
+func TestCopied(t *testing.T) {
+	dsn := pgtest.New(t)
+	storetest.RunCopied(t, func() store.Store {
+		s, err := postgres.Open(t.Context(), postgres.Options{DSN: dsn})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}, func(place int64) {
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+		if _, err := conn.Exec(t.Context(), `UPDATE events SET place = $1`, place); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -18,6 +18,8 @@ var carried = map[string]string{
 	"token_uses":    "merged: of a token that both know, the newer state's",
 	"server_keys":   "merged: those of both, since secrets refer to them",
 	"events":        "the newer state's: what is in a log stays there",
+	"event_seals":   "the newer state's: they vouch for its events",
+	"event_trim":    "the newer state's: it says where its audit log begins",
 	"signing_keys":  "the newer state's: those that were withdrawn stay so, and others know the published ones",
 	"groups":        "the backup's: that is what a restore is for",
 	"group_members": "the backup's: that is what a restore is for",
@@ -141,6 +143,10 @@ func (s *Scratch) carrySteps(now time.Time) []carryStep {
 		{"signing keys", s.carryWhole("signing_keys"), nil},
 		{"the audit log", `DELETE FROM events`, nil},
 		{"the audit log", s.carryWhole("events"), nil},
+		{"the seals of the audit log", `DELETE FROM event_seals`, nil},
+		{"the seals of the audit log", s.carryWhole("event_seals"), nil},
+		{"the beginning of the audit log", `DELETE FROM event_trim`, nil},
+		{"the beginning of the audit log", s.carryWhole("event_trim"), nil},
 	}
 }
 

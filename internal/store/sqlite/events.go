@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
@@ -29,21 +28,32 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) ([]store.Event, 
 	return events, err
 }
 
+const newestFirst = ` ORDER BY at DESC, id DESC LIMIT ?`
+
 func eventQuery(q store.EventQuery) (string, []any) {
-	const newestFirst = ` ORDER BY at DESC, id DESC LIMIT ?`
 	w := eventWhere(q)
-	if q.TokenID == "" {
-		return `SELECT ` + eventColumns + ` FROM events` + w.String() + newestFirst, append(w.args, q.Limit)
+	switch {
+	case q.TokenID != "":
+		return eitherOf(w, q.TokenID, q.Limit, `token_id = ? AND token_id <> ''`, `target = ? AND target <> ''`)
+	case q.CorrelationID != "":
+		return eitherOf(w, q.CorrelationID, q.Limit,
+			`correlation_id = ? AND correlation_id <> '' AND correlation_id <> request_id`,
+			`request_id = ? AND request_id <> '' AND correlation_id = request_id`)
 	}
-	// Two walks over two indexes, each no longer than the limit; an OR would
-	// find and sort everything first.
-	used, about := w, w
-	used.conditions = append([]string{`token_id = ? AND token_id <> ''`}, w.conditions...)
-	about.conditions = append([]string{`target = ? AND target <> ''`}, w.conditions...)
-	half := append(append([]any{q.TokenID}, w.args...), q.Limit)
-	query := `SELECT * FROM (SELECT ` + eventColumns + ` FROM events` + used.String() + newestFirst + `)
-		UNION SELECT * FROM (SELECT ` + eventColumns + ` FROM events` + about.String() + newestFirst + `)` + newestFirst
-	return query, append(append(append([]any{}, half...), half...), q.Limit)
+	return `SELECT ` + eventColumns + ` FROM events` + w.String() + newestFirst, append(w.args, q.Limit)
+}
+
+// eitherOf finds what fulfils w and one or the other condition on a text: two
+// walks over two indexes, each no longer than the limit; an OR would find and
+// sort everything first.
+func eitherOf(w where, text string, limit int, one, other string) (string, []any) {
+	first, second := w, w
+	first.conditions = append([]string{one}, w.conditions...)
+	second.conditions = append([]string{other}, w.conditions...)
+	half := append(append([]any{text}, w.args...), limit)
+	query := `SELECT * FROM (SELECT ` + eventColumns + ` FROM events` + first.String() + newestFirst + `)
+		UNION SELECT * FROM (SELECT ` + eventColumns + ` FROM events` + second.String() + newestFirst + `)` + newestFirst
+	return query, append(append(append([]any{}, half...), half...), limit)
 }
 
 func eventWhere(q store.EventQuery) where {
@@ -55,7 +65,7 @@ func eventWhere(q store.EventQuery) where {
 		{`actor_id = ? AND actor_id <> ''`, q.ActorID},
 		{`target = ? AND target <> ''`, q.Target},
 		{`request_id = ? AND request_id <> ''`, q.RequestID},
-		{`correlation_id = ? AND correlation_id <> ''`, q.CorrelationID},
+		{`correlation_id = ?`, q.CorrelationID},
 	} {
 		if c.value != "" {
 			w.and(c.condition, c.value)
@@ -86,10 +96,10 @@ func (t *tx) AppendEvent(e store.Event) error {
 	if err != nil {
 		return fmt.Errorf("write the detail of event %s: %w", e.ID, err)
 	}
-	_, err = t.exec("append an event", `INSERT INTO events (`+eventColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	_, err = t.exec("append an event", `INSERT INTO events (`+eventColumns+`, mac)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		e.ID, e.At.UnixMicro(), e.Action, e.Outcome, e.Reason, e.ActorID, e.ActorName, e.TokenID, e.Target,
-		e.Addr, e.Agent, e.RequestID, e.CorrelationID, detail, e.Count)
+		e.Addr, e.Agent, e.RequestID, e.CorrelationID, detail, e.Count, bytesOf(e.MAC))
 	return err
 }
 
@@ -106,17 +116,4 @@ func (s *Store) AppendEvents(ctx context.Context, events []store.Event) error {
 		}
 		return nil
 	})
-}
-
-// SweepEvents implements [store.Batcher].
-func (s *Store) SweepEvents(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	if err := store.CheckLimit(limit); err != nil {
-		return 0, err
-	}
-	err = s.writer.update(ctx, func(t *tx) (err error) {
-		n, err = t.exec("sweep events", `DELETE FROM events WHERE (at, id) IN (
-			SELECT at, id FROM events WHERE at < ? ORDER BY at, id LIMIT ?)`, before.UnixMicro(), limit)
-		return err
-	})
-	return n, err
 }

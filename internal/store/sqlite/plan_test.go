@@ -41,12 +41,12 @@ func plannedQueries() map[string]planned {
 		"Accounts by name": {query: accounts(store.AccountQuery{NamePrefix: "a", Source: "b"}), index: "accounts_name"},
 		"AccountsByName":   {query: accountsByName, index: "accounts_name", sorts: true},
 
-		"Events":                {query: events(store.EventQuery{After: position}), index: "events USING PRIMARY KEY"},
+		"Events":                {query: events(store.EventQuery{After: position}), index: "events USING INDEX events_time"},
 		"Events by action":      {query: events(store.EventQuery{Action: "token."}), index: "events"},
 		"Events by actor":       {query: events(store.EventQuery{ActorID: "a", Since: at}), index: "events_actor (actor_id=? AND at>?)"},
 		"Events by target":      {query: events(store.EventQuery{Target: "a", After: position}), index: "events_target"},
 		"Events by request":     {query: events(store.EventQuery{RequestID: "a"}), index: "events_request"},
-		"Events by correlation": {query: events(store.EventQuery{CorrelationID: "a", Action: "b"}), index: "events_correlation"},
+		"Events by correlation": {query: events(store.EventQuery{CorrelationID: "a", Action: "b"}), index: "events_correlation", sorts: true},
 		"Events by token":       {query: events(store.EventQuery{TokenID: "a", After: position}), index: "events_token", sorts: true},
 	}
 }

@@ -219,3 +219,24 @@ func TestReadOnlyFile(t *testing.T) {
 func BenchmarkStore(b *testing.B) {
 	storetest.Bench(b, func(b *testing.B) store.Store { return open(b, filepath.Join(b.TempDir(), "test.db")) })
 }
+
+// Places of events rise on in a file that was filled with the rows of another.
+func TestCopied(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	storetest.RunCopied(t, func() store.Store {
+		s, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}, func(place int64) {
+		db, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.Exec(`UPDATE sqlite_sequence SET seq = 0; UPDATE events SET place = ?`, place); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

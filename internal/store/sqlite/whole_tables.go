@@ -186,8 +186,10 @@ func (w *whole) Rows(ctx context.Context, p portable.Table) portable.Rows {
 
 func portableValues(r row, values []any) error {
 	for i, v := range r {
-		switch v.(type) {
-		case nil, int64, string, []byte:
+		switch v := v.(type) {
+		case []byte:
+			values[i] = bytesOf(v) // the driver gives no bytes as nil, which would become NULL
+		case nil, int64, string:
 			values[i] = v
 		default:
 			return fmt.Errorf("a column has a %T, which the portable form does not know", v)

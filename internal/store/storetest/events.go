@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
@@ -15,7 +14,6 @@ var eventTests = []test{
 	{"Twice", eventTwice},
 	{"Filters", eventFilters},
 	{"Pages", eventPages},
-	{"Sweep", eventSweep},
 }
 
 func eventID(e store.Event) string { return e.ID }
@@ -98,6 +96,7 @@ func eventFilters(f fixture) {
 	events[2].Action, events[2].ActorID, events[2].ActorName = "tokens", "a", "alice"
 	events[3].TokenID, events[3].RequestID = "t", "r"
 	events[4].Target, events[4].CorrelationID = "t", "c"
+	events[0].RequestID, events[0].CorrelationID = "c", "c" // no client sent an id
 	events[5].TokenID, events[5].Target, events[5].Action = "t", "t", "token/x"
 	f.appendEvents(events...)
 
@@ -105,25 +104,27 @@ func eventFilters(f fixture) {
 		q    store.EventQuery
 		want []string
 	}{
-		"all":           {store.EventQuery{}, []string{"e5", "e4", "e3", "e2", "e1", "e0"}},
-		"action":        {store.EventQuery{Action: "token.issue"}, []string{"e4", "e3", "e0"}},
-		"action prefix": {store.EventQuery{Action: "token."}, []string{"e4", "e3", "e1", "e0"}},
-		"no prefix":     {store.EventQuery{Action: "token"}, nil},
-		"outcome":       {store.EventQuery{Outcome: "refused"}, []string{"e1"}},
-		"actor":         {store.EventQuery{ActorID: "a"}, []string{"e2"}},
-		"actor name":    {store.EventQuery{ActorName: "alice"}, []string{"e2"}},
-		"token":         {store.EventQuery{TokenID: "t"}, []string{"e5", "e4", "e3"}},
-		"token, 2":      {store.EventQuery{TokenID: "t", Limit: 2}, []string{"e5", "e4"}},
-		"token before":  {store.EventQuery{TokenID: "t", Until: minute(4)}, []string{"e3"}},
-		"target":        {store.EventQuery{Target: "t"}, []string{"e5", "e4"}},
-		"request":       {store.EventQuery{RequestID: "r"}, []string{"e3"}},
-		"correlation":   {store.EventQuery{CorrelationID: "c"}, []string{"e4"}},
-		"odd":           {store.EventQuery{RequestID: "\x00\xff"}, nil},
-		"since":         {store.EventQuery{Since: minute(4)}, []string{"e5", "e4"}},
-		"until":         {store.EventQuery{Until: minute(1)}, []string{"e0"}},
-		"both":          {store.EventQuery{Since: minute(1), Until: minute(3)}, []string{"e2", "e1"}},
-		"after":         {store.EventQuery{After: store.Position{At: minute(2), ID: "e2"}}, []string{"e1", "e0"}},
-		"limit":         {store.EventQuery{Limit: 1}, []string{"e5"}},
+		"all":            {store.EventQuery{}, []string{"e5", "e4", "e3", "e2", "e1", "e0"}},
+		"action":         {store.EventQuery{Action: "token.issue"}, []string{"e4", "e3", "e0"}},
+		"action prefix":  {store.EventQuery{Action: "token."}, []string{"e4", "e3", "e1", "e0"}},
+		"no prefix":      {store.EventQuery{Action: "token"}, nil},
+		"outcome":        {store.EventQuery{Outcome: "refused"}, []string{"e1"}},
+		"actor":          {store.EventQuery{ActorID: "a"}, []string{"e2"}},
+		"actor name":     {store.EventQuery{ActorName: "alice"}, []string{"e2"}},
+		"token":          {store.EventQuery{TokenID: "t"}, []string{"e5", "e4", "e3"}},
+		"token, 2":       {store.EventQuery{TokenID: "t", Limit: 2}, []string{"e5", "e4"}},
+		"token before":   {store.EventQuery{TokenID: "t", Until: minute(4)}, []string{"e3"}},
+		"target":         {store.EventQuery{Target: "t"}, []string{"e5", "e4"}},
+		"request":        {store.EventQuery{RequestID: "r"}, []string{"e3"}},
+		"correlation":    {store.EventQuery{CorrelationID: "c"}, []string{"e4", "e0"}},
+		"correlation, 1": {store.EventQuery{CorrelationID: "c", Limit: 1}, []string{"e4"}},
+		"both ids":       {store.EventQuery{CorrelationID: "c", Outcome: "ok", Action: "token.issue", Since: minute(1)}, []string{"e4"}},
+		"odd":            {store.EventQuery{RequestID: "\x00\xff"}, nil},
+		"since":          {store.EventQuery{Since: minute(4)}, []string{"e5", "e4"}},
+		"until":          {store.EventQuery{Until: minute(1)}, []string{"e0"}},
+		"both":           {store.EventQuery{Since: minute(1), Until: minute(3)}, []string{"e2", "e1"}},
+		"after":          {store.EventQuery{After: store.Position{At: minute(2), ID: "e2"}}, []string{"e1", "e0"}},
+		"limit":          {store.EventQuery{Limit: 1}, []string{"e5"}},
 	} {
 		same(f, "Events by "+name, ids(f.events(tt.q), eventID), tt.want)
 	}
@@ -153,21 +154,5 @@ func eventPages(f fixture) {
 			want = append(want, fmt.Sprintf("e%02d", 49-i))
 		}
 		same(f, fmt.Sprintf("Events(token %q) in pages of 7", token), got, want)
-	}
-}
-
-func eventSweep(f fixture) {
-	for i := range 10 {
-		f.appendEvents(store.Event{ID: fmt.Sprintf("e%d", i), At: minute(i)})
-	}
-	for _, want := range []int{2, 2, 1, 0} {
-		n, err := f.SweepEvents(f.ctx, minute(5), 2)
-		if n != want || err != nil {
-			f.Errorf("SweepEvents(limit 2) = %d, %v, want %d", n, err, want)
-		}
-	}
-	same(f, "Events() after the sweep", ids(f.events(store.EventQuery{}), eventID), []string{"e9", "e8", "e7", "e6", "e5"})
-	if n, err := f.SweepEvents(f.ctx, time.Time{}, 2); n != 0 || err != nil {
-		f.Errorf("SweepEvents(before nothing) = %d, %v, want 0", n, err)
 	}
 }

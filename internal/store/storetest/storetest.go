@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Groups", groupTests},
 		{"Changes", changeTests},
 		{"Events", eventTests},
+		{"Chain", chainTests},
 		{"Batches", batchTests},
 		{"Updates", updateTests},
 		{"Rivals", rivalTests},

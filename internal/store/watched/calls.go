@@ -117,9 +117,41 @@ func (s *Store) Sweep(ctx context.Context, endedBefore time.Time, limit int) (in
 	return ask(ctx, s, Sweep, "Sweep", func(ctx context.Context) (int, error) { return s.Store.Sweep(ctx, endedBefore, limit) })
 }
 
-// SweepEvents implements [store.Batcher].
-func (s *Store) SweepEvents(ctx context.Context, before time.Time, limit int) (int, error) {
-	return ask(ctx, s, Sweep, "SweepEvents", func(ctx context.Context) (int, error) { return s.Store.SweepEvents(ctx, before, limit) })
+// EventsByPlace implements [store.EventChain].
+func (s *Store) EventsByPlace(ctx context.Context, above int64, limit int) ([]store.PlacedEvent, error) {
+	return ask(ctx, s, List, "EventsByPlace", func(ctx context.Context) ([]store.PlacedEvent, error) {
+		return s.Store.EventsByPlace(ctx, above, limit)
+	})
+}
+
+// EventsAt implements [store.EventChain].
+func (s *Store) EventsAt(ctx context.Context, places []int64) ([]store.PlacedEvent, error) {
+	return ask(ctx, s, List, "EventsAt", func(ctx context.Context) ([]store.PlacedEvent, error) { return s.Store.EventsAt(ctx, places) })
+}
+
+// Seals implements [store.EventChain].
+func (s *Store) Seals(ctx context.Context, q store.SealQuery) ([]store.Seal, error) {
+	return ask(ctx, s, List, "Seals", func(ctx context.Context) ([]store.Seal, error) { return s.Store.Seals(ctx, q) })
+}
+
+// LastSeal implements [store.EventChain].
+func (s *Store) LastSeal(ctx context.Context) (store.Seal, error) {
+	return ask(ctx, s, List, "LastSeal", s.Store.LastSeal)
+}
+
+// AppendSeal implements [store.EventChain].
+func (s *Store) AppendSeal(ctx context.Context, l store.Seal) error {
+	return tell(ctx, s, Batch, "AppendSeal", func(ctx context.Context) error { return s.Store.AppendSeal(ctx, l) })
+}
+
+// TrimmedTo implements [store.EventChain].
+func (s *Store) TrimmedTo(ctx context.Context) (store.Trimmed, error) {
+	return ask(ctx, s, List, "TrimmedTo", s.Store.TrimmedTo)
+}
+
+// Trim implements [store.EventChain].
+func (s *Store) Trim(ctx context.Context, m store.Trimmed, places [][2]int64) error {
+	return tell(ctx, s, Sweep, "Trim", func(ctx context.Context) error { return s.Store.Trim(ctx, m, places) })
 }
 
 // SweepChanges implements [store.Batcher].
