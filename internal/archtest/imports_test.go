@@ -56,6 +56,8 @@ var rules = []rule{
 		why: "a door never sees a store"},
 	{from: "internal/restapi", never: []string{"internal/store/sqlite", "internal/store/postgres", "internal/dialect/...", "internal/gateway", "internal/server", "internal/config"},
 		why: "the native API speaks to the core and the accounts"},
+	{from: "internal/auditchain", never: []string{"net/http", "database/sql", "internal/web", "internal/tokens", "internal/accounts", "internal/store/sqlite", "internal/store/postgres", "internal/server", "internal/config"},
+		why: "proof of the audit log leans on the contract of stores, the events and the server's secrets"},
 	{from: "internal/config", only: []string{"internal/secret"}, why: "the configuration is plain data"},
 	{from: "internal/server", never: []string{"internal/config", "internal/store/sqlite", "internal/store/postgres", "flag"},
 		why: "only cmd reads the configuration and names a store"},

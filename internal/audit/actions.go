@@ -97,6 +97,12 @@ var actions = []Action{
 	{Name: "change.follow", Meaning: "somebody asked to follow the changes who may not", Outcomes: reads},
 	{Name: "audit.read", Meaning: "somebody asked for the audit log who may not", Outcomes: reads},
 	{Name: "backup.restore", Meaning: "a backup was put into the database, with `latchkey restore`; `taken` is the time of the backup, `choice` what became of that which was revoked since", Outcomes: done},
+	{Name: "audit.verify", Meaning: "the audit log was verified; `intact` says whether it is", Outcomes: changes},
+	{Name: "audit.export", Meaning: "the audit log was exported", Outcomes: changes},
+	{Name: "audit.trim", Meaning: "events were removed for their age", Outcomes: done},
+	{Name: "audit.forged", Meaning: "the server found an event that no server wrote, or that was changed before it was sealed", Outcomes: []string{Failed}, Reasons: []string{"forged"}},
+	{Name: "audit.broken", Meaning: "the server found the audit log cut, rewritten or replaced by an older copy", Outcomes: []string{Failed}, Reasons: []string{"cut", "rewritten", "broken"}},
+	{Name: "audit.unanchored", Meaning: "the server started without the file that says where the audit log ended", Outcomes: []string{Failed}, Reasons: []string{"no_head"}},
 }
 
 var reasons = []Reason{
@@ -128,5 +134,10 @@ var reasons = []Reason{
 	{"request_timeout", "the request's body did not come in time"},
 	{"broken_body", "the request's body could not be read"},
 	{"client_gone", "the client gave up"},
+	{"forged", "nobody who has the server's secret wrote the event as it is"},
+	{"cut", "the end is missing, or the database is an older copy"},
+	{"rewritten", "what stands there is not what the server has seen"},
+	{"broken", "a seal does not continue the one before"},
+	{"no_head", "`audit.head` in the data folder is missing or cannot be read"},
 	{"gathered", "under a flood, many events of this action that differ otherwise"},
 }

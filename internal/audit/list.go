@@ -17,39 +17,20 @@ const Resource = "audit"
 // List returns events, newest first. It needs the right to read the audit log;
 // what waits in memory is written first, so that nothing is missing.
 func (l *Log) List(ctx context.Context, caller *identity.Identity, q store.EventQuery) ([]store.Event, error) {
-	if !caller.May(Resource, scope.Read) {
-		needed := fault.Needs(scope.TypeLatchkey + ":" + Resource + ":" + scope.Read)
-		return nil, l.Refused(ctx, time.Now(), caller, "audit.read", "", needed)
+	if err := l.Permit(ctx, caller, "audit.read"); err != nil {
+		return nil, err
 	}
 	l.Flush(ctx)
 	events, err := l.store.Events(ctx, q)
 	return events, fault.FromStore(err)
 }
 
-const (
-	sweepEvery  = time.Hour
-	sweepAtOnce = 1000
-)
-
-// Sweep removes events that are older than keep, again and again until ctx
-// ends. A keep of 0 is for ever.
-func (l *Log) Sweep(ctx context.Context, keep time.Duration) {
-	if keep <= 0 {
-		return
+// Permit refuses, for the given action, a caller without the right to read the
+// audit log, and writes the event.
+func (l *Log) Permit(ctx context.Context, caller *identity.Identity, action string) error {
+	if caller.May(Resource, scope.Read) {
+		return nil
 	}
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		for n := sweepAtOnce; n == sweepAtOnce && ctx.Err() == nil; {
-			var err error
-			if n, err = l.store.SweepEvents(ctx, time.Now().Add(-keep), sweepAtOnce); err != nil {
-				l.log.Warn("old audit events cannot be removed", "err", err)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	needed := fault.Needs(scope.TypeLatchkey + ":" + Resource + ":" + scope.Read)
+	return l.Refused(ctx, time.Now(), caller, action, "", needed)
 }

@@ -1,16 +1,9 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -69,81 +62,5 @@ func TestListNeedsRight(t *testing.T) {
 		if len(s.events) != 1 || s.events[0].Action != "audit.read" || s.events[0].Outcome != Refused {
 			t.Errorf("%s: recorded %+v, want the refusal", name, s.events)
 		}
-	}
-}
-
-// lockedBuffer is a buffer that can be read while a log writes to it.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-// Old events go in bounded steps, at once and then every hour, until the end.
-func TestSweep(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &fakeStore{sweep: []int{sweepAtOnce, sweepAtOnce, 5, -1, 0}}
-		var out lockedBuffer
-		l := NewLog(s, slog.New(slog.NewTextHandler(&out, nil)))
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan struct{})
-		began := time.Now()
-		go func() { l.Sweep(ctx, 24*time.Hour); close(ended) }()
-		var want []time.Time
-		for _, step := range []struct{ asked, warned int }{{3, 0}, {1, 1}, {1, 1}} {
-			synctest.Wait()
-			for range step.asked {
-				want = append(want, time.Now().Add(-24*time.Hour))
-			}
-			s.mu.Lock()
-			swept := slices.Clone(s.swept)
-			s.mu.Unlock()
-			if diff := cmp.Diff(want, swept); diff != "" {
-				t.Errorf("after %v, swept before, -want +got:\n%s", time.Since(began), diff)
-			}
-			if got := strings.Count(out.String(), "level=WARN"); got != step.warned {
-				t.Errorf("after %v, %d warnings, want %d:\n%s", time.Since(began), got, step.warned, out.String())
-			}
-			time.Sleep(sweepEvery)
-			s.mu.Lock()
-			if len(s.sweep) == 0 {
-				s.sweep = []int{0}
-			}
-			s.mu.Unlock()
-		}
-		cancel()
-		<-ended
-	})
-}
-
-// The end is not waited for through a long clean-up.
-func TestSweepEnds(t *testing.T) {
-	s := &fakeStore{sweep: []int{sweepAtOnce, sweepAtOnce, sweepAtOnce}}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	newLog(s).Sweep(ctx, time.Hour)
-	if len(s.swept) > 0 {
-		t.Errorf("Sweep() after the end asked %d times, want 0", len(s.swept))
-	}
-}
-
-func TestSweepKeepsForEver(t *testing.T) {
-	s := &fakeStore{}
-	for _, keep := range []time.Duration{0, -time.Hour} {
-		newLog(s).Sweep(context.Background(), keep) // returns at once
-	}
-	if len(s.swept) != 0 {
-		t.Errorf("Sweep() asked %d times, want 0", len(s.swept))
 	}
 }

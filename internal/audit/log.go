@@ -26,7 +26,6 @@ const (
 type Store interface {
 	store.EventReader
 	AppendEvents(ctx context.Context, events []store.Event) error
-	SweepEvents(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Log collects events that no transaction writes and stores them in batches.

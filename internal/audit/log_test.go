@@ -30,8 +30,6 @@ type fakeStore struct {
 	fail    func() error // asked before each write, if set
 	block   chan struct{}
 
-	swept     []time.Time
-	sweep     []int // what the next sweeps remove
 	listed    store.EventQuery
 	eventsErr error
 }
@@ -64,21 +62,6 @@ func (s *fakeStore) Events(_ context.Context, q store.EventQuery) ([]store.Event
 	newestFirst := slices.Clone(s.events)
 	slices.Reverse(newestFirst)
 	return newestFirst, s.eventsErr
-}
-
-func (s *fakeStore) SweepEvents(_ context.Context, before time.Time, limit int) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.swept = append(s.swept, before)
-	if len(s.sweep) == 0 {
-		return 0, errors.New("nothing was expected to be swept")
-	}
-	n := s.sweep[0]
-	s.sweep = s.sweep[1:]
-	if n < 0 {
-		return 0, errors.New("away")
-	}
-	return min(n, limit), nil
 }
 
 // total returns how many events the rows that are kept stand for.
