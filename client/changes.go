@@ -41,7 +41,7 @@ func (c *Client) Changes(ctx context.Context, after int64) iter.Seq2[ChangeEvent
 		if after >= 0 {
 			target += "?" + url.Values{"after": {strconv.FormatInt(after, 10)}}.Encode()
 		}
-		response, err := c.openStream(ctx, target)
+		response, err := c.openStream(ctx, target, eventStream)
 		if err != nil {
 			yield(ChangeEvent{}, err)
 			return
@@ -64,20 +64,24 @@ func (c *Client) Changes(ctx context.Context, after int64) iter.Seq2[ChangeEvent
 	}
 }
 
-// openStream asks for a stream of events and returns the answer if it is one.
-func (c *Client) openStream(ctx context.Context, target string) (*http.Response, error) {
+// eventStream is the media type of a stream of events.
+const eventStream = "text/event-stream"
+
+// openStream asks for an answer of this media type that is not bounded in time
+// or length, and returns it if it is one.
+func (c *Client) openStream(ctx context.Context, target, media string) (*http.Response, error) {
 	request, err := newRequest(ctx, call{method: http.MethodGet}, target)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("User-Agent", c.userAgent)
-	request.Header.Set("Accept", "text/event-stream, application/problem+json")
+	request.Header.Set("Accept", media+", application/problem+json")
 	c.authorize(request)
 	response, err := c.streams.Do(request)
 	if err != nil {
 		return nil, transportFailure(ctx, request.Method, target, err, c.scrub)
 	}
-	if response.StatusCode == http.StatusOK && contentType(response) == "text/event-stream" {
+	if response.StatusCode == http.StatusOK && contentType(response) == media {
 		return response, nil
 	}
 	defer response.Body.Close()
@@ -86,7 +90,7 @@ func (c *Client) openStream(ctx context.Context, target string) (*http.Response,
 	case err != nil:
 		return nil, transportFailure(ctx, request.Method, target, err, c.scrub)
 	case response.StatusCode >= 200 && response.StatusCode <= 299:
-		return nil, fmt.Errorf("%s %s: %w: %s with %s, where events were expected", request.Method, target, ErrForeign, status(response), contentType(response))
+		return nil, fmt.Errorf("%s %s: %w: %s with %s, where %s was expected", request.Method, target, ErrForeign, status(response), contentType(response), media)
 	}
 	return nil, c.problemOf(request.Method, target, response, body, c.scrub)
 }

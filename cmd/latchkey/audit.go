@@ -25,7 +25,7 @@ const auditExample = `  latchkey audit --since 24h --outcome refused
 // find it who expect a verb.
 func newAuditCommand(env *environment) *cobra.Command {
 	cmd := newAuditListCommand(env, "audit")
-	cmd.AddCommand(newAuditListCommand(env, "list"))
+	cmd.AddCommand(newAuditListCommand(env, "list"), newAuditHeadCommand(env), newAuditVerifyCommand(env), newAuditExportCommand(env))
 	return online(env, cmd)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/accounts"
 	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/auditchain"
 	"github.com/latchkey-auth/latchkey/internal/backup"
 	"github.com/latchkey-auth/latchkey/internal/config"
 	"github.com/latchkey-auth/latchkey/internal/password"
@@ -274,13 +275,17 @@ func (r *restore) fill(ctx context.Context, plan *backup.Plan, to portable.Targe
 
 // record puts the restore into the audit log.
 func (r *restore) record(ctx context.Context) error {
+	proofs, err := auditchain.NewKeys(r.keys)
+	if err != nil {
+		return err
+	}
 	db, err := openStore(ctx, r.config, r.log)
 	if err != nil {
 		return err
 	}
 	e := audit.Event(ctx, r.env.now().UTC(), nil, "backup.restore", audit.OK)
 	e.Detail = map[string]string{"taken": r.result.Taken.Format(time.RFC3339), "choice": r.result.Choice}
-	err = db.Update(ctx, func(tx store.Tx) error { return tx.AppendEvent(e) })
+	err = auditchain.Attest(db, proofs).Update(ctx, func(tx store.Tx) error { return tx.AppendEvent(e) })
 	return errors.Join(err, db.Close())
 }
 

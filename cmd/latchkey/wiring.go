@@ -50,8 +50,8 @@ func serverOptions(c config.Config) (server.Options, error) {
 		Sources:   func(pool *password.Pool) ([]source.Source, error) { return sources(c, pool) },
 		Peers:     c.TrustedProxies,
 
-		ThrottleFile: filepath.Join(c.Data, "throttle.state"),
-		Routes:       routes,
+		ThrottleFile: filepath.Join(c.Data, "throttle.state"), AuditHeadFile: filepath.Join(c.Data, "audit.head"),
+		Routes: routes,
 
 		Issuer:          c.Keys.Issuer,
 		VerifyAssertion: gateway.Assertion{Audience: c.Verify.AssertionAudience, Header: c.Verify.AssertionHeader},

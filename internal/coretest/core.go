@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/accounts"
 	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/auditchain"
 	"github.com/latchkey-auth/latchkey/internal/identity"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/password"
@@ -35,6 +36,7 @@ type Core struct {
 	Store    *Store
 	Keys     *serverkey.Ring
 	Audit    *audit.Log
+	Chain    *auditchain.Chain
 	Log      *slog.Logger
 	Clock    *Clock
 	Tokens   *tokens.Service
@@ -82,8 +84,13 @@ func New(t testing.TB, o Options) *Core {
 			t.Errorf("Close() = %v", err)
 		}
 	})
-	c.Store = Wrap(db)
+	proofs, err := auditchain.NewKeys(c.Keys)
+	if err != nil {
+		t.Fatalf("NewKeys() = %v", err)
+	}
+	c.Store = Wrap(auditchain.Attest(db, proofs))
 	c.Audit = audit.NewLog(c.Store, c.Log)
+	c.Chain = auditchain.New(auditchain.Options{Store: c.Store, Keys: proofs, Log: c.Log, Now: c.Clock.Now})
 	c.Tokens, c.Signing = c.SigningNode(t, o.Tokens, o.Signing)
 	c.Accounts = c.NewAccounts(t, o)
 	if _, err := c.Accounts.Bootstrap(context.Background(), secret.New(Password)); err != nil {

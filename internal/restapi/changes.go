@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -21,10 +20,6 @@ import (
 const (
 	// seenEvery is how often a reader of the changes hears that there are none.
 	seenEvery = 500 * time.Millisecond
-
-	// allowedFor is after what time it is asked again whether a reader may read,
-	// when none of the changes was about them.
-	allowedFor = 10 * time.Second
 
 	// slowReader is how long a reader may take to make room for what is
 	// written to it. Then it is cut off; it can resume.
@@ -58,10 +53,7 @@ func (c *call) followChanges() (answer, error) {
 			}
 		}()
 		stream := changeStream{w: w, rc: http.NewResponseController(w), feed: feed}
-		if r.ProtoMajor == 1 { // the limit of a write outlives the answer, so the connection must not
-			w.Header().Set("Connection", "close")
-		}
-		stream.run(ctx, c.allowance(r))
+		stream.run(ctx, func() bool { return c.stillAllowed(r) })
 	}}, nil
 }
 
@@ -81,31 +73,6 @@ func (c *call) resumeAt() (int64, error) {
 		return 0, fault.Invalidf(field, "is not the number of a change")
 	}
 	return n, nil
-}
-
-// allowance returns a function that reports whether the caller may be told a
-// batch. It looks anew when the batch may be about the caller, and now and then
-// for what ends by itself.
-func (c *call) allowance(r *http.Request) func(tokens.Batch) bool {
-	asked := time.Now()
-	return func(b tokens.Batch) bool {
-		if time.Since(asked) < allowedFor && !b.Reset && !slices.ContainsFunc(b.Changes, c.concerns) {
-			return true
-		}
-		asked = time.Now()
-		return c.stillAllowed(r)
-	}
-}
-
-// concerns reports whether a change may be about the caller.
-func (c *call) concerns(change store.Change) bool {
-	switch change.Kind {
-	case store.ChangeToken:
-		return change.TokenID == c.caller.TokenID
-	case store.ChangeAccount:
-		return change.AccountID == c.caller.AccountID
-	}
-	return true
 }
 
 // stillAllowed reports whether the caller may go on reading. While the store
@@ -138,7 +105,7 @@ type changeStream struct {
 
 // run writes what the feed has to tell until ctx ends, the reader is gone or
 // too slow, or allowed says no.
-func (s *changeStream) run(ctx context.Context, allowed func(tokens.Batch) bool) {
+func (s *changeStream) run(ctx context.Context, allowed func() bool) {
 	h := s.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	web.NoStore(h)
@@ -147,7 +114,7 @@ func (s *changeStream) run(ctx context.Context, allowed func(tokens.Batch) bool)
 	within := time.Duration(0) // the first answer is at once
 	for {
 		batch, err := s.feed.Next(ctx, within)
-		if err != nil || !allowed(batch) {
+		if err != nil || !allowed() {
 			return
 		}
 		if s.write(batch) != nil {

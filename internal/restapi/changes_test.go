@@ -198,7 +198,7 @@ func TestChangesEndWhenTheServerStops(t *testing.T) {
 	core := coretest.New(t, coretest.Options{})
 	stopping := make(chan struct{})
 	handler := restapi.New(restapi.Options{
-		Tokens: core.Tokens, Accounts: core.Accounts, Audit: core.Audit, Keys: core.Keys, Log: core.Log,
+		Tokens: core.Tokens, Accounts: core.Accounts, Audit: core.Audit, Chain: core.Chain, Keys: core.Keys, Log: core.Log,
 		Check: &credential.Checker{Tokens: core.Tokens, Passwords: core.Accounts}, Realm: "test", Now: core.Clock.Now, Stopping: stopping,
 	})
 	core.Ready(t)
@@ -231,7 +231,7 @@ func TestSlowReadersAreCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core := coretest.New(t, coretest.Options{})
 		api := restapi.New(restapi.Options{
-			Tokens: core.Tokens, Accounts: core.Accounts, Audit: core.Audit, Keys: core.Keys, Log: core.Log,
+			Tokens: core.Tokens, Accounts: core.Accounts, Audit: core.Audit, Chain: core.Chain, Keys: core.Keys, Log: core.Log,
 			Check: &credential.Checker{Tokens: core.Tokens, Passwords: core.Accounts}, Realm: "test", Now: core.Clock.Now,
 		})
 		core.Ready(t)

@@ -19,7 +19,10 @@ type describedRoute struct {
 	conflicts bool // it can be 409: among others, for a name that two accounts have
 }
 
-const eventStream = "text/event-stream"
+const (
+	eventStream = "text/event-stream"
+	jsonLines   = "application/jsonl"
+)
 
 // describedRoutes are all, in the order of the description.
 var describedRoutes = []describedRoute{
@@ -65,6 +68,10 @@ var describedRoutes = []describedRoute{
 
 	{route: "GET /audit", id: "listEvents", summary: "List the audit log, newest first", out: api.Page[api.Event]{}},
 
+	{route: "GET /audit/head", id: "auditHead", summary: "Show where the audit log ends, and the keys that exports are checked with", out: api.AuditHead{}},
+	{route: "GET /audit/verify", id: "verifyAudit", summary: "Check that nobody has changed the audit log: lines of JSON, each AuditProgress, the last with the report", media: jsonLines, conflicts: true},
+	{route: "GET /audit/export", id: "exportAudit", summary: "Export the audit log: lines of JSON, each with its type", media: jsonLines, conflicts: true},
+
 	{route: "GET /openapi.json", id: "describe", summary: "This description", out: map[string]any{}},
 }
 
@@ -100,4 +107,5 @@ var parameters = map[string]struct{ kind, about string }{
 	"correlation_id": {"", "The id that several services share for a request."},
 	"since":          {"date-time", "Then or later."},
 	"until":          {"date-time", "Before."},
+	"head":           {"", "A head of the audit log that was kept: number:hash."},
 }

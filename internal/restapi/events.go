@@ -3,6 +3,7 @@ package restapi
 import (
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/auditchain"
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
 
@@ -35,11 +36,7 @@ func (c *call) listEvents() (answer, error) {
 	}
 	page := api.Page[api.Event]{Items: make([]api.Event, len(list))}
 	for i, e := range list {
-		page.Items[i] = api.Event{
-			ID: e.ID, At: e.At.UTC(), Action: e.Action, Outcome: e.Outcome, Reason: e.Reason,
-			Actor: e.ActorName, ActorID: e.ActorID, Token: e.TokenID, Target: e.Target, Addr: e.Addr, Agent: e.Agent,
-			RequestID: e.RequestID, CorrelationID: e.CorrelationID, Detail: e.Detail, Count: e.Count,
-		}
+		page.Items[i] = auditchain.Shown(e)
 	}
 	if n := len(list); n > 0 {
 		page.Next = c.next(n == q.Limit, place{At: list[n-1].At, ID: list[n-1].ID})

@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/internal/accounts"
 	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/auditchain"
 	"github.com/latchkey-auth/latchkey/internal/credential"
 	"github.com/latchkey-auth/latchkey/internal/fault"
 	"github.com/latchkey-auth/latchkey/internal/identity"
@@ -33,6 +34,7 @@ type Options struct {
 	Accounts    *accounts.Service
 	SigningKeys *keyring.Service
 	Audit       *audit.Log
+	Chain       *auditchain.Chain
 	Check       *credential.Checker
 	Keys        *serverkey.Ring // seals cursors
 	Doors       Doors           // explain what they decide; nil: there are none

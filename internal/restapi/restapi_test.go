@@ -28,7 +28,7 @@ func newSite(t testing.TB) *site {
 	t.Helper()
 	core := coretest.New(t, coretest.Options{})
 	handler := restapi.New(restapi.Options{
-		Tokens: core.Tokens, Accounts: core.Accounts, SigningKeys: core.Signing, Audit: core.Audit, Keys: core.Keys, Log: core.Log,
+		Tokens: core.Tokens, Accounts: core.Accounts, SigningKeys: core.Signing, Audit: core.Audit, Chain: core.Chain, Keys: core.Keys, Log: core.Log,
 		Check: &credential.Checker{Tokens: core.Tokens, Passwords: core.Accounts},
 		Realm: "test", Now: core.Clock.Now,
 	})

@@ -112,6 +112,9 @@ func Routes() []Route {
 		{"GET", "/changes", read(tokens.Checks), []string{"after"}, (*call).followChanges},
 		{"POST", "/explain", read(tokens.OwnTokens, tokens.Explanations), nil, (*call).explain},
 		{"GET", "/audit", read(audit.Resource), auditQuery, (*call).listEvents},
+		{"GET", "/audit/head", read(audit.Resource), nil, (*call).auditHead},
+		{"GET", "/audit/verify", read(audit.Resource), []string{"head"}, (*call).verifyAudit},
+		{"GET", "/audit/export", read(audit.Resource), []string{"since", "until"}, (*call).exportAudit},
 
 		{"GET", "/openapi.json", Right{public: true}, nil, (*call).describe},
 	}

@@ -70,7 +70,7 @@ func (s *Server) sweepAudit(ctx context.Context) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			s.audit.Sweep(inner, s.auditKept())
+			s.chain.Sweep(inner, s.auditKept())
 		}()
 		select {
 		case <-ctx.Done():

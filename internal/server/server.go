@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/accounts"
 	"github.com/latchkey-auth/latchkey/internal/assertion"
 	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/auditchain"
 	"github.com/latchkey-auth/latchkey/internal/clock"
 	"github.com/latchkey-auth/latchkey/internal/credential"
 	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
@@ -53,6 +54,10 @@ type Options struct {
 	// asked, once there is a pool to hash with. A nil source is the local one;
 	// a nil function means that one alone.
 	Sources func(*password.Pool) ([]source.Source, error)
+
+	// AuditHeadFile keeps the head of the audit log's chain outside of the
+	// database; "": nothing does.
+	AuditHeadFile string
 
 	// ThrottleFile keeps the counts of failed logins over a restart; "": they
 	// begin anew.
@@ -93,6 +98,7 @@ type Server struct {
 	log      *slog.Logger
 	store    store.Store
 	audit    *audit.Log
+	chain    *auditchain.Chain
 	tokens   *tokens.Service
 	keyring  *keyring.Service
 	accounts *accounts.Service
@@ -130,9 +136,16 @@ func New(opts Options) (*Server, error) {
 	if opts.Metrics == nil {
 		opts.Metrics = metrics.New()
 	}
-	opts.Store = watched.New(opts.Store, storeWatch{opts.Metrics, opts.Tracer})
+	proofs, err := auditchain.NewKeys(opts.Keys)
+	if err != nil {
+		return nil, err
+	}
+	opts.Store = auditchain.Attest(watched.New(opts.Store, storeWatch{opts.Metrics, opts.Tracer}), proofs)
 	s := &Server{opts: opts, log: opts.Log, store: opts.Store, metrics: opts.Metrics, audit: audit.NewLog(opts.Store, opts.Log),
 		stopping: make(chan struct{})}
+	s.chain = auditchain.New(auditchain.Options{
+		Store: opts.Store, Keys: proofs, Log: opts.Log, Now: opts.Now, HeadFile: opts.AuditHeadFile, Report: s.auditAlarm,
+	})
 	if err := s.buildCore(); err != nil {
 		return nil, err
 	}
@@ -208,7 +221,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	t := &tree{exact: map[string]door{}, none: s.door(metrics.NoDoor, http.HandlerFunc(s.nothing))}
 	why := &explainers{tree: t}
 	t.api = s.door(metrics.API, restapi.New(restapi.Options{
-		Tokens: s.tokens, Accounts: s.accounts, SigningKeys: s.keyring, Audit: s.audit, Check: check, Doors: why,
+		Tokens: s.tokens, Accounts: s.accounts, SigningKeys: s.keyring, Audit: s.audit, Chain: s.chain, Check: check, Doors: why,
 		Keys: o.Keys, Log: o.Log, Realm: o.Realm, Now: o.Now, Stopping: s.stopping,
 	}))
 	verify, err := gateway.NewVerifier(gateway.VerifierOptions{
@@ -312,12 +325,24 @@ func (s *Server) Run(ctx context.Context) {
 	wg.Go(func() { s.accounts.Run(ctx) })
 	wg.Go(func() { s.saveThrottle(ctx) })
 	wg.Go(func() { s.sweepAudit(ctx) })
+	wg.Go(func() { s.chain.Run(ctx) })
 	events, stop := context.WithCancel(context.WithoutCancel(ctx))
 	written := make(chan struct{})
 	go func() { defer close(written); s.audit.Run(events) }()
 	wg.Wait() // what the others do at their end is recorded too
 	stop()
 	<-written
+	s.chain.Finish(ctx)
+}
+
+// auditAlarm records what the audit log's chain has to say about the log.
+func (s *Server) auditAlarm(action, reason, text string) {
+	e := audit.Event(context.Background(), s.opts.Now(), nil, action, audit.OK)
+	if reason != "" {
+		e.Outcome, e.Reason = audit.Failed, reason
+	}
+	e.Detail = map[string]string{"what": text}
+	s.audit.Record(e)
 }
 
 // Close releases what the server opened itself, which the store is not.
