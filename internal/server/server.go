@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/clock"
 	"github.com/latchkey-auth/latchkey/internal/credential"
 	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
+	"github.com/latchkey-auth/latchkey/internal/extauthz"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/metrics"
@@ -232,6 +233,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	}
 	why.verify = verify
 	t.serve(s.door(metrics.Verify, verify), verifyPath)
+	t.envoy = s.door(metrics.Verify, extauthz.HTTP(verify))
 	t.serve(s.door(metrics.JWKS, http.HandlerFunc(s.jwks)), jwksPath)
 	t.serve(s.door(metrics.Health, http.HandlerFunc(s.alive)), alivePath)
 	t.serve(s.door(metrics.Health, http.HandlerFunc(s.ready)), readyPath)
@@ -239,7 +241,10 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 		d := drf.New(*o.DRF, s.accounts, s.tokens, o.Log)
 		t.serve(s.door(metrics.DRF, d), d.Paths()...)
 	}
-	made := &serving{close: func() {}}
+	outermost := func(h http.Handler) http.Handler {
+		return web.Identify(o.Peers, web.Recover(o.Log, s.panicked, web.LogRequests(o.Log, h)))
+	}
+	made := &serving{close: func() {}, envoy: outermost(s.door(metrics.Verify, extauthz.GRPC(verify)))}
 	if len(o.Routes) > 0 {
 		g, err := gateway.New(gateway.Options{
 			Routes: o.Routes, Check: check, Anonymous: s.anonymous, Observer: upstreamWatch{s.metrics, o.Tracer}, Asserter: asserter,
@@ -251,14 +256,15 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 		t.rest, made.close = s.door(metrics.Gateway, g), g.Close
 		why.gateway = g
 	}
-	made.handler = web.Identify(o.Peers, web.Recover(o.Log, s.panicked, web.LogRequests(o.Log, t)))
+	made.handler = outermost(t)
 	return made, nil
 }
 
 // serving is the tree of handlers that is in force.
 type serving struct {
 	handler http.Handler
-	close   func() // of what it keeps open; requests under way are not touched
+	envoy   http.Handler // of the listener for gRPC
+	close   func()       // of what it keeps open; requests under way are not touched
 }
 
 // ServeHTTP answers a request by the tree that is in force as it begins.

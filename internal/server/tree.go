@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/api"
+	"github.com/latchkey-auth/latchkey/internal/extauthz"
 	"github.com/latchkey-auth/latchkey/internal/fault"
 	"github.com/latchkey-auth/latchkey/internal/scope"
 	"github.com/latchkey-auth/latchkey/internal/store"
@@ -29,6 +30,7 @@ const (
 type tree struct {
 	exact map[string]door // by the decoded path
 	api   door
+	envoy door // below extauthz.Prefix
 	rest  door // without a handler: nothing is behind us
 	none  door // says that there is nothing
 }
@@ -37,6 +39,8 @@ type tree struct {
 func (t *tree) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch d, ok := t.exact[path]; {
+	case strings.HasPrefix(path, extauthz.Prefix+"/"):
+		t.envoy.ServeHTTP(w, r)
 	case r.Method == http.MethodTrace && path != verifyPath: // S112; there the method is another request's
 		t.none.ServeHTTP(w, r)
 	case ok:
