@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -22,9 +23,9 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/pgtest/proctest"
 )
 
-// frontKinds are the proxies that `latchkey proxy` prints a configuration for
-// and that Debian has.
-var frontKinds = []string{"nginx", "caddy", "haproxy"}
+// frontKinds are the proxies that `latchkey proxy` prints a configuration for;
+// Envoy asks in two ways.
+var frontKinds = []string{"nginx", "caddy", "haproxy", "traefik", "envoy", "envoy-http"}
 
 // front is a real proxy that asks a Latchkey about each request and stands in
 // front of a service, with the configuration that `latchkey proxy` prints and
@@ -73,7 +74,7 @@ func (s *service) take() []served {
 }
 
 // startFront starts a proxy of a kind. It is skipped when it is not installed.
-func startFront(t *testing.T, kind, latchkeyURL string) *front {
+func startFront(t *testing.T, kind, latchkeyURL, grpc string) *front {
 	t.Helper()
 	path := frontProgram(t, kind)
 	f := &front{kind: kind, service: newService(t)}
@@ -82,6 +83,15 @@ func startFront(t *testing.T, kind, latchkeyURL string) *front {
 	args := []string{"--upstream", f.service.URL, "--latchkey", latchkeyURL, "--listen", f.address, "--timeout", "1s"}
 	c := command{path: path, dir: folder, env: []string{"HOME=" + folder}}
 	switch kind {
+	case "traefik":
+		dynamic := filepath.Join(folder, "dynamic.yaml")
+		args = []string{"--upstream", f.service.URL, "--latchkey", latchkeyURL, "--listen", f.address, "--file", dynamic}
+		c.args = []string{"--configFile=" + printed(t, folder, "traefik.yaml", kind, with(args, "--static")...)}
+		printed(t, folder, "dynamic.yaml", kind, args...)
+	case "envoy":
+		c.args = envoyArgs(printed(t, folder, "envoy.yaml", kind, with(args, "--grpc", grpc)...))
+	case "envoy-http":
+		c.args = envoyArgs(printed(t, folder, "envoy.yaml", "envoy", with(args, "--http")...))
 	case "nginx":
 		c.args = []string{"-c", nginxAround(t, folder, printed(t, folder, "latchkey.conf", kind, args...))}
 	case "caddy":
@@ -107,12 +117,46 @@ func startFront(t *testing.T, kind, latchkeyURL string) *front {
 		}
 		return err
 	})
+	if kind == "traefik" { // listens before it has read what to do
+		within(t, 20*time.Second, kind+" to read its routes", func(context.Context) error {
+			if a := f.get(t, "/x", ""); a.status == http.StatusNotFound {
+				return errors.New("it has none")
+			}
+			return nil
+		})
+	}
 	return f
 }
 
-// frontProgram finds a proxy. Debian keeps some of them where only root looks.
+// envoyArgs are those besides the file: no shared memory with other Envoys, and
+// two threads.
+func envoyArgs(file string) []string {
+	return []string{"-c", file, "--use-dynamic-base-id", "--concurrency", "2", "--log-level", "warning"}
+}
+
+// fetched is the folder of the proxies that are not Debian's.
+var fetched = sync.OnceValues(func() (string, error) {
+	var stderr strings.Builder
+	cmd := exec.Command("../scripts/proxies.sh")
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("scripts/proxies.sh: %w: %s", err, stderr.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+})
+
+// frontProgram finds a proxy. Debian keeps some of them where only root looks,
+// and does not have others.
 func frontProgram(t *testing.T, kind string) string {
 	t.Helper()
+	if name, _, _ := strings.Cut(kind, "-"); name == "traefik" || name == "envoy" {
+		folder, err := fetched()
+		if err != nil {
+			proctest.Missing(t, err.Error())
+		}
+		return filepath.Join(folder, name)
+	}
 	for _, name := range []string{kind, "/usr/sbin/" + kind} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path

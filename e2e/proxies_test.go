@@ -25,7 +25,9 @@ import (
 // TestProxies puts real proxies, as `latchkey proxy` sets them up, in front of a
 // service (S80, S84-S90).
 func TestProxies(t *testing.T) {
-	s := serve(t, serveOptions{config: "trusted_proxies: [127.0.0.1]\n"})
+	grpc := reserve(t)
+	grpc.release()
+	s := serve(t, serveOptions{config: "trusted_proxies: [127.0.0.1]\nenvoy: {listen: '" + grpc.address + "'}\n"})
 	password := passwordOf("mallory")
 	if _, err := s.admin().Accounts.Create(t.Context(), api.CreateAccount{Name: "mallory", Password: password}); err != nil {
 		t.Fatal(err)
@@ -43,7 +45,7 @@ func TestProxies(t *testing.T) {
 	}
 	for _, kind := range frontKinds {
 		t.Run(kind, func(t *testing.T) {
-			f := startFront(t, kind, s.url)
+			f := startFront(t, kind, s.url, grpc.address)
 			within(t, 5*time.Second, "the grant of anonymous to be known", func(context.Context) error {
 				if a := f.get(t, "/public/x", ""); a.status != http.StatusOK {
 					return fmt.Errorf("GET /public/x = %d", a.status)
@@ -203,6 +205,9 @@ func (d *doorTest) anonymous(t *testing.T, f *front) {
 	f.wantRefused(t, "a bad token", f.get(t, "/public/x", "junk"), http.StatusUnauthorized)
 	f.wantRefused(t, "a write", f.send(t, "POST", "/public/x", []string{"Content-Length: 0"}, ""), http.StatusUnauthorized)
 	for _, target := range []string{"/other?/public/x", "/other?x=/public/x", "/public/../other", "/public/%2e%2e/other", "/public/..%2fother", "/public//other", "/other;/public/x"} {
+		if f.kind == "traefik" && target == "/public//other" {
+			continue // it makes /public/other of it, for Latchkey and for the service
+		}
 		f.wantRefused(t, target, f.send(t, "GET", target, nil, ""))
 	}
 }
@@ -342,8 +347,12 @@ func underAPI(target string) bool {
 // the client says of that (S84).
 func (d *doorTest) networks(t *testing.T, f *front) {
 	for _, lines := range [][]string{nil, {"X-Forwarded-For: 192.0.2.7"}, {"X-Forwarded-For: 192.0.2.7", "X-Real-IP: 192.0.2.7", "Forwarded: for=192.0.2.7"}} {
-		if a := f.get(t, "/x", d.near, lines...); a.status != http.StatusOK {
-			t.Errorf("a token for this address with %q = %d, want 200", lines, a.status)
+		want := http.StatusOK
+		if f.kind == "envoy-http" { // the client has the proxy's address, which could be the proxy's own
+			want = http.StatusUnauthorized
+		}
+		if a := f.get(t, "/x", d.near, lines...); a.status != want {
+			t.Errorf("a token for this address with %q = %d, want %d", lines, a.status, want)
 		}
 		f.service.take()
 		f.wantRefused(t, fmt.Sprintf("a token for another network with %q", lines), f.get(t, "/x", d.far, lines...), http.StatusUnauthorized)
@@ -377,17 +386,28 @@ func TestProxiesFailClosed(t *testing.T) {
 	}
 	for _, kind := range frontKinds {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			on := reserve(t)
-			f := startFront(t, kind, "http://"+on.address)
+			f := startFront(t, kind, "http://"+on.address, on.address)
 			on.release()
 			f.wantRefused(t, "nobody listens", f.get(t, "/x", "token"))
 			door := listenFalse(t, on.address)
+			overGRPC := kind == "envoy" // for which none of these is a yes; TestProxies shows what is
 			// What is right is a yes, so that the others are not refused for another reason.
 			door.say(yes(id))
-			if a := f.get(t, "/x", "token"); a.status != http.StatusOK || f.only(t, "a yes").header.Get("Latchkeyuser") != "alice" {
+			if a := f.get(t, "/x", "token"); !overGRPC && (a.status != http.StatusOK || f.only(t, "a yes").header.Get("Latchkeyuser") != "alice") {
 				t.Fatalf("a yes = %d %s, want 200", a.status, a.body)
 			}
 			for name, text := range answers {
+				if (kind == "traefik" || kind == "envoy-http") && strings.HasPrefix(name, "another server's ") {
+					continue // they take any 2xx for a yes, or any 200, as docs/proxies.md says
+				}
+				if (kind == "traefik" || kind == "envoy-http") && (strings.HasPrefix(name, "a redirect") || name == "another protocol") {
+					if f.get(t, "/x", "token"); len(f.service.take()) > 0 { // the answer is handed to the client as it is
+						t.Errorf("%s let the request in", name)
+					}
+					continue
+				}
 				door.say(text)
 				f.wantRefused(t, name, f.get(t, "/x", "token"))
 				f.wantRefused(t, name+", an upload", f.send(t, "POST", "/x", []string{"Content-Length: 3"}, "abc"))
@@ -399,7 +419,7 @@ func TestProxiesFailClosed(t *testing.T) {
 				t.Errorf("a refusal because of no answer took %v", took)
 			}
 			door.say(yes(id))
-			if a := f.get(t, "/x", "token"); a.status != http.StatusOK {
+			if a := f.get(t, "/x", "token"); !overGRPC && a.status != http.StatusOK {
 				t.Errorf("a yes after all that = %d %s, want 200", a.status, a.body)
 			}
 		})
@@ -469,12 +489,14 @@ func TestProxiesStoreDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	wire, dsn := between(t, dsn)
-	s := serve(t, serveOptions{config: fmt.Sprintf("database: %q\ntrusted_proxies: [127.0.0.1]\n", dsn)})
+	grpc := reserve(t)
+	grpc.release()
+	s := serve(t, serveOptions{config: fmt.Sprintf("database: %q\ntrusted_proxies: [127.0.0.1]\nenvoy: {listen: %q}\n", dsn, grpc.address)})
 	token := s.token(t, s.admin(), api.CreateToken{}).Secret
 	var fronts []*front
 	for _, kind := range frontKinds {
 		t.Run(kind, func(t *testing.T) { frontProgram(t, kind) })
-		fronts = append(fronts, startFront(t, kind, s.url))
+		fronts = append(fronts, startFront(t, kind, s.url, grpc.address))
 	}
 	for _, f := range fronts {
 		if a := f.get(t, "/x", token); a.status != http.StatusOK {

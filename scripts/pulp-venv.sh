@@ -15,22 +15,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
-readonly missing=3
-
-# find_python prints a Python that can make environments. Debian's own comes first: what PATH offers may be a
-# developer's choice for something else.
-find_python() {
-    local candidate
-    for candidate in /usr/bin/python3 "$(command -v python3 || true)"; do
-        if [[ -x $candidate ]] &&
-            "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            printf '%s\n' "$candidate"
-            return
-        fi
-    done
-    echo "no Python >= 3.11 with venv and ensurepip; on Debian: apt-get install python3-venv" >&2
-    return "$missing"
-}
+# shellcheck source=scripts/python.sh
+source "$here/python.sh"
 
 # make_environment NAME REQUIREMENTS installs a complete list, so pip has nothing to choose; `pip check` then confirms
 # that the list is complete.
@@ -49,7 +35,7 @@ for program in flock git; do # Pulp wants git as soon as it is imported
     fi
 done
 python=$(find_python)
-cache=${LATCHKEY_TEST_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set, nor is LATCHKEY_TEST_CACHE}/.cache}/latchkey-test}
+cache=$(test_cache)
 key=$({
     "$python" -VV # an environment does not survive an upgrade of its Python
     cat "$here/pulp-requirements.txt" "$here/pulp-cli-requirements.txt"

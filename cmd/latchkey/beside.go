@@ -65,3 +65,21 @@ func serveMetrics(b *beside, c config.Metrics, m *metrics.Metrics, log *slog.Log
 	})
 	return nil
 }
+
+// serveEnvoy answers Envoy over gRPC, if that is set.
+func serveEnvoy(b *beside, c config.Envoy, srv *server.Server, o server.HTTPOptions, log *slog.Logger) error {
+	if c.Listen == "" {
+		return nil
+	}
+	l, err := server.Listen(b.ctx, c.Listen)
+	if err != nil {
+		return &advisedError{err: err, hint: "this is the address of envoy.listen"}
+	}
+	log.Info("Envoy is answered over gRPC", "addr", l.Addr().String())
+	b.run(func(ctx context.Context) {
+		if err := srv.ServeEnvoy(ctx, l, o); err != nil {
+			log.Error("Envoy is not answered any more", "err", err)
+		}
+	})
+	return nil
+}

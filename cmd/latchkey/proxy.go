@@ -16,13 +16,14 @@ in its setting trusted_proxies.`
 
 // newProxyCommand holds one command for each kind of proxy.
 func newProxyCommand(env *environment) *cobra.Command {
-	return noun("proxy", "Print configurations for nginx, Caddy, Traefik and HAProxy", proxyLong,
+	return noun("proxy", "Print configurations for nginx, Caddy, Traefik, HAProxy and Envoy", proxyLong,
 		`  latchkey proxy nginx --upstream http://127.0.0.1:9000 > latchkey.conf
   latchkey proxy caddy --upstream http://127.0.0.1:9000 --listen :8081 > Caddyfile`,
 		newNginxCommand(env),
 		newCaddyCommand(env),
 		newTraefikCommand(env),
 		newHAProxyCommand(env),
+		newEnvoyCommand(env),
 	)
 }
 
@@ -70,6 +71,21 @@ func newHAProxyCommand(env *environment) *cobra.Command {
 			return proxyconfig.HAProxyLua
 		}
 		return proxyconfig.HAProxy
+	})
+}
+
+func newEnvoyCommand(env *environment) *cobra.Command {
+	cmd, o := proxyCommand("envoy", "Envoy (ext_authz)",
+		`  latchkey proxy envoy --upstream http://127.0.0.1:9000 > envoy.yaml
+  latchkey proxy envoy --upstream http://127.0.0.1:9000 --http > envoy.yaml`)
+	overHTTP := cmd.Flags().Bool("http", false, "have Envoy ask over HTTP, where Latchkey listens anyway, instead of gRPC")
+	cmd.Flags().StringVar(&o.GRPC, "grpc", "127.0.0.1:9191", "where Envoy reaches Latchkey over gRPC (the setting envoy.listen)")
+	timeoutFlag(cmd.Flags(), o)
+	return printing(env, cmd, o, func() proxyconfig.File {
+		if *overHTTP {
+			return proxyconfig.EnvoyHTTP
+		}
+		return proxyconfig.Envoy
 	})
 }
 

@@ -133,6 +133,9 @@ func serve(ctx context.Context, env *environment, c config.Config, read func() (
 	if err != nil {
 		return err
 	}
+	if err := serveEnvoy(beside, c.Envoy, srv, listening, log); err != nil {
+		return err
+	}
 	again := &reloader{read: read, inForce: c, server: srv, cert: cert, logging: logs, metrics: counts}
 	beside.run(func(ctx context.Context) { again.run(ctx, hangups) })
 	if err := notifySystemd(env.getenv, "READY=1"); err != nil {

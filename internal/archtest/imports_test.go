@@ -54,6 +54,7 @@ var rules = []rule{
 		why: "a dialect never sees a store, and dialects are independent of the doors"},
 	{from: "internal/gateway", never: []string{"internal/store", "internal/store/...", "internal/dialect/...", "internal/restapi", "internal/server", "internal/config", "internal/accounts"},
 		why: "a door never sees a store"},
+	{from: "internal/extauthz", only: []string{"internal/audit", "internal/gateway", "internal/web"}, why: "it only words questions and answers"},
 	{from: "internal/restapi", never: []string{"internal/store/sqlite", "internal/store/postgres", "internal/dialect/...", "internal/gateway", "internal/server", "internal/config"},
 		why: "the native API speaks to the core and the accounts"},
 	{from: "internal/auditchain", never: []string{"net/http", "database/sql", "internal/web", "internal/tokens", "internal/accounts", "internal/store/sqlite", "internal/store/postgres", "internal/server", "internal/config"},

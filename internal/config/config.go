@@ -47,6 +47,7 @@ type Config struct {
 	Routes    []Route   `key:"routes" live:"yes" doc:"Other HTTP services that this server stands in front of."`
 	Audit     Audit     `key:"audit" doc:"The log of who did what."`
 
+	Envoy   Envoy   `key:"envoy" doc:"Envoy's external authorization."`
 	TLS     TLS     `key:"tls" doc:"The certificate of the listener. Without one the server speaks plain HTTP."`
 	Metrics Metrics `key:"metrics" doc:"What those who operate the server can see, on a listener of its own."`
 	Traces  Traces  `key:"traces" doc:"Spans of requests, for OpenTelemetry. They have no secrets, bodies and queries in them."`

@@ -30,6 +30,7 @@ func (c Config) problems() problems {
 	v.dialects()
 	v.tls()
 	v.metrics()
+	v.envoy()
 	v.traces()
 	return v.found
 }

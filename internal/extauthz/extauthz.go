@@ -17,6 +17,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
+	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
 // Answerer answers questions about requests; [gateway.Verifier] is one. It sets
@@ -32,7 +33,7 @@ const Prefix = "/latchkey/envoy"
 
 // HTTP answers Envoy's filter where it is set to http_service: the method is
 // the request's own, and so is the path behind [Prefix].
-func HTTP(answers Answerer) http.Handler {
+func HTTP(answers Answerer, peers web.Peers) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := gateway.Question{Peer: peerOf(r), Method: r.Method, Host: r.Host, Header: r.Header}
 		target, ok := strings.CutPrefix(r.RequestURI, Prefix)
@@ -40,7 +41,7 @@ func HTTP(answers Answerer) http.Handler {
 			q.Target = notPath
 		}
 		ctx := r.Context()
-		if from := audit.FromContext(ctx); !saysClient(r.Header) {
+		if from := audit.FromContext(ctx); !knowsClient(r.Header, peers, from.Addr) {
 			from.Addr = netip.Addr{}
 			ctx = audit.NewContext(ctx, from)
 		}
@@ -59,12 +60,13 @@ func HTTP(answers Answerer) http.Handler {
 // notPath is a target that every reading refuses.
 const notPath = "-"
 
-// saysClient reports whether the address of the client can be known from
-// X-Forwarded-For. Envoy adds its own address to the field when it asks, and
-// passes on what was in it, the client's, only if it is told to; alone, its own
-// is nobody's (S84).
-func saysClient(h http.Header) bool {
-	return strings.Count(strings.Join(h["X-Forwarded-For"], ","), ",") > 0
+// knowsClient reports whether an address, read from X-Forwarded-For, is the
+// client's. Older Envoys add their own to that field when they ask, and all of
+// them pass on what was in it, the client's, only if they are told to: one of a
+// proxy's that stands there alone is nobody's (S84).
+func knowsClient(h http.Header, peers web.Peers, addr netip.Addr) bool {
+	field := strings.Join(h["X-Forwarded-For"], ",")
+	return field != "" && (!peers.Trusts(addr) || strings.Contains(field, ","))
 }
 
 func pathOf(target string) string {

@@ -29,6 +29,8 @@ const (
 	HAProxyLua    File = "latchkey.lua"
 	Traefik       File = "traefik-dynamic.yaml"
 	TraefikStatic File = "traefik.yaml"
+	Envoy         File = "envoy.yaml"      // which asks over gRPC
+	EnvoyHTTP     File = "envoy-http.yaml" // which asks over HTTP
 )
 
 // Options say what stands where. Upstream is needed; see [Options.Complete] for
@@ -42,12 +44,13 @@ type Options struct {
 	Certificate, Key string // absolute paths of PEM files; "": plain HTTP
 
 	// UserHeader is the header in which the service is told the account's name;
-	// default Latchkeyuser, the only one that Traefik can be told.
+	// default Latchkeyuser, the only one that Traefik and Envoy can be told.
 	UserHeader string
 
 	Timeout time.Duration // for an answer of Latchkey, in whole seconds; default 10 s
 
 	LuaFile     string // where HAProxy finds its script; default /etc/haproxy/latchkey.lua
+	GRPC        string // where Latchkey listens for Envoy (envoy.listen): host:port; default 127.0.0.1:9191
 	DynamicFile string // where Traefik finds its routes; default /etc/traefik/latchkey.yaml
 }
 
@@ -80,6 +83,14 @@ type values struct {
 	Remote                     bool // what comes to Listen crosses a network
 	Overriding, Claiming       []string
 	PassedOn                   []string
+
+	// For Envoy, which has hosts and ports apart.
+	OverHTTP                   bool
+	BareHost                   string // of Listen, without brackets
+	UpstreamHost, UpstreamPort string
+	LatchkeyHost, LatchkeyPort string
+	GRPCAddr                   string
+	GRPCHost, GRPCPort         string
 }
 
 // Write writes a file. What is wrong with the options is said in words for the
@@ -89,12 +100,16 @@ func Write(w io.Writer, file File, o Options) error {
 	if err != nil {
 		return err
 	}
+	name := string(file)
+	if v.OverHTTP = file == EnvoyHTTP; v.OverHTTP {
+		name = string(Envoy)
+	}
 	t, err := template.New("").Delims("<<", ">>").Funcs(template.FuncMap{"lower": strings.ToLower}).
-		ParseFS(templates, "templates/"+string(file))
+		ParseFS(templates, "templates/"+name)
 	if err != nil {
 		return err
 	}
-	return t.ExecuteTemplate(w, string(file), v)
+	return t.ExecuteTemplate(w, name, v)
 }
 
 // complete fills in what was left out and checks everything, since none of it
@@ -103,6 +118,7 @@ func (o Options) complete(file File) (values, error) {
 	for field, fallback := range map[*string]string{
 		&o.Latchkey: "http://127.0.0.1:8080", &o.Listen: "127.0.0.1:8081", &o.UserHeader: "Latchkeyuser",
 		&o.LuaFile: "/etc/haproxy/latchkey.lua", &o.DynamicFile: "/etc/traefik/latchkey.yaml",
+		&o.GRPC: "127.0.0.1:9191",
 	} {
 		if *field == "" {
 			*field = fallback
@@ -124,6 +140,12 @@ func (o Options) complete(file File) (values, error) {
 		return v, err
 	}
 	v.Remote = !isLoopback(v.Host)
+	if v.GRPCHost, v.GRPCPort, err = listener(o.GRPC); err != nil || v.GRPCHost == "" {
+		return v, fmt.Errorf("where Latchkey listens for Envoy: %q: want host:port", o.GRPC)
+	}
+	v.GRPCHost, v.BareHost, v.GRPCAddr = strings.Trim(v.GRPCHost, "[]"), strings.Trim(v.Host, "[]"), o.GRPC
+	v.UpstreamHost, v.UpstreamPort, _ = net.SplitHostPort(v.UpstreamAddr) // as address has joined them
+	v.LatchkeyHost, v.LatchkeyPort, _ = net.SplitHostPort(v.LatchkeyAddr)
 	return v, v.check(file)
 }
 
@@ -139,8 +161,8 @@ func (v *values) check(file File) error {
 		return fmt.Errorf("the server name %q is not a host name", v.ServerName)
 	case !isHeader(v.UserHeader):
 		return fmt.Errorf("the header %q: want a name of letters, digits and hyphens that means nothing else", v.UserHeader)
-	case file == Traefik && v.UserHeader != "Latchkeyuser":
-		return errors.New("Traefik cannot rename the header of the user: leave it at Latchkeyuser") //nolint:staticcheck // a name
+	case (file == Traefik || file == Envoy || file == EnvoyHTTP) && v.UserHeader != "Latchkeyuser":
+		return errors.New("this proxy cannot rename the header of the user: leave it at Latchkeyuser")
 	case v.Timeout < time.Second || v.Timeout > time.Minute || v.Timeout%time.Second != 0:
 		return errors.New("want a time limit of 1s to 60s, in whole seconds")
 	case (v.Certificate == "") != (v.Key == ""):

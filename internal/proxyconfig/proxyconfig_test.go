@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata anew")
 
-var files = []File{Nginx, Caddy, HAProxy, HAProxyLua, Traefik, TraefikStatic}
+var files = []File{Nginx, Caddy, HAProxy, HAProxyLua, Traefik, TraefikStatic, Envoy, EnvoyHTTP}
 
 func write(t *testing.T, file File, o Options) string {
 	t.Helper()
@@ -34,7 +34,7 @@ func TestWrite(t *testing.T) {
 	}
 	for _, file := range files {
 		for name, o := range map[string]Options{"least": {Upstream: "http://127.0.0.1:9000"}, "full": full} {
-			if file == Traefik || file == TraefikStatic {
+			if isYAML(file) {
 				o.UserHeader = ""
 			}
 			golden := filepath.Join("testdata", name+"."+string(file))
@@ -55,13 +55,18 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// isYAML reports whether a file is one of those that cannot rename the header of
+// the user.
+func isYAML(file File) bool { return strings.HasSuffix(string(file), ".yaml") }
+
 // S86: every file that passes requests on removes what could name somebody, or
 // another method or path.
 func TestHeadersThatClientsMustNotSend(t *testing.T) {
-	for _, file := range []File{Nginx, Caddy, HAProxy, Traefik} {
+	for _, file := range []File{Nginx, Caddy, HAProxy, Traefik, Envoy, EnvoyHTTP} {
 		text := write(t, file, Options{Upstream: "http://127.0.0.1:9000"})
 		for _, name := range append(append([]string{"Authorization"}, overriding...), claiming...) {
-			forms := []string{"proxy_set_header " + name + ` "";`, "request_header -" + name, "del-header " + name, "          " + name + `: ""`}
+			forms := []string{"proxy_set_header " + name + ` "";`, "request_header -" + name, "del-header " + name, "          " + name + `: ""`,
+				"- remove: " + strings.ToLower(name) + "\n", "request_headers_to_remove: [" + strings.ToLower(name) + "]"}
 			found := false
 			for _, form := range forms {
 				found = found || strings.Contains(text, form)
@@ -73,8 +78,8 @@ func TestHeadersThatClientsMustNotSend(t *testing.T) {
 	}
 }
 
-func TestTraefikIsYAML(t *testing.T) {
-	for _, file := range []File{Traefik, TraefikStatic} {
+func TestFilesAreYAML(t *testing.T) {
+	for _, file := range []File{Traefik, TraefikStatic, Envoy, EnvoyHTTP} {
 		var into map[string]any
 		text := write(t, file, Options{Upstream: "http://127.0.0.1:9000", Certificate: "/a", Key: "/b", ServerName: "x.example.com"})
 		if err := yaml.Unmarshal([]byte(text), &into); err != nil || len(into) == 0 {
@@ -115,6 +120,7 @@ func TestWriteRefuses(t *testing.T) {
 		"a short time":           change(func(o *Options) { o.Timeout = time.Millisecond }),
 		"a long time":            change(func(o *Options) { o.Timeout = time.Hour }),
 		"part of a second":       change(func(o *Options) { o.Timeout = 1500 * time.Millisecond }),
+		"a listener for gRPC":    change(func(o *Options) { o.GRPC = ":9191" }),
 		"a script's path":        change(func(o *Options) { o.LuaFile = "x.lua" }),
 	}
 	for name, o := range tests {
@@ -125,10 +131,12 @@ func TestWriteRefuses(t *testing.T) {
 			}
 		}
 	}
-	if err := Write(&strings.Builder{}, Traefik, change(func(o *Options) { o.UserHeader = "Remoteuser" })); err == nil {
-		t.Errorf("Write(%s) with another header for the user = nil, want an error", Traefik)
+	for _, file := range []File{Traefik, Envoy, EnvoyHTTP} {
+		if err := Write(&strings.Builder{}, file, change(func(o *Options) { o.UserHeader = "Remoteuser" })); err == nil {
+			t.Errorf("Write(%s) with another header for the user = nil, want an error", file)
+		}
 	}
-	if err := Write(&strings.Builder{}, "envoy.yaml", good); err == nil {
+	if err := Write(&strings.Builder{}, "squid.conf", good); err == nil {
 		t.Errorf("Write() of a file that there is not = nil, want an error")
 	}
 }

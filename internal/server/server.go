@@ -233,7 +233,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	}
 	why.verify = verify
 	t.serve(s.door(metrics.Verify, verify), verifyPath)
-	t.envoy = s.door(metrics.Verify, extauthz.HTTP(verify))
+	t.envoy = s.door(metrics.Verify, extauthz.HTTP(verify, o.Peers))
 	t.serve(s.door(metrics.JWKS, http.HandlerFunc(s.jwks)), jwksPath)
 	t.serve(s.door(metrics.Health, http.HandlerFunc(s.alive)), alivePath)
 	t.serve(s.door(metrics.Health, http.HandlerFunc(s.ready)), readyPath)
