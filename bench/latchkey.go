@@ -31,7 +31,7 @@ const adminPassword = "a-password-of-the-benchmark"
 
 // build makes the binary that is measured.
 func build(ctx context.Context, path string) error {
-	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/latchkey-auth/latchkey/cmd/latchkey").CombinedOutput() //nolint:gosec // our own
+	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/latchkey-auth/latchkey/cmd/latchkey").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("build latchkey: %w\n%s", err, out)
 	}

@@ -149,12 +149,12 @@ func (h *histogram) quantile(q float64) time.Duration {
 
 // step puts a delay into a class: which power of two, and which part of it.
 func step(d time.Duration) int {
-	v := uint64(max(d, 1)) //nolint:gosec // positive
+	v := uint64(max(d, 1))
 	power := 0
 	for v>>power >= 2*stepsPerDoubling {
 		power++
 	}
-	return power*stepsPerDoubling + int(v>>power) //nolint:gosec // below 2*stepsPerDoubling
+	return power*stepsPerDoubling + int(v>>power)
 }
 
 // below is the upper end of a class.

@@ -68,8 +68,8 @@ func yardstick(kind, answer, tokens, database, target string) (http.Handler, err
 			return nil, err
 		}
 		p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u); r.Out.Host = r.In.Host }}
-		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck // that is its type
-		transport.MaxIdleConnsPerHost = 256                          // the default of 2 would measure dialling
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = 256 // the default of 2 would measure dialling
 		p.Transport = transport
 		return p, nil
 	}

@@ -45,7 +45,7 @@ func leaveGarbage(ctx context.Context, set string) {
 // percent of what is in use. It moves in large steps: to set it stops the world.
 func garbagePercent(live uint64) int {
 	for percent := mostPercent; percent > defaultPercent; percent -= 50 {
-		if live <= garbageRoom*100/uint64(percent) { //nolint:gosec // positive
+		if live <= garbageRoom*100/uint64(percent) {
 			return percent
 		}
 	}

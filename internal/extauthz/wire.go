@@ -174,7 +174,7 @@ func writeAnswer(status int, text string, h http.Header, remove []string) []byte
 	}
 	var inner []byte
 	if !yes {
-		inner = appendMessage(inner, deniedStatus, appendVarint(nil, httpStatusCode, uint64(status))) //nolint:gosec // a status
+		inner = appendMessage(inner, deniedStatus, appendVarint(nil, httpStatusCode, uint64(status)))
 		inner = appendMessage(inner, deniedBody, []byte(text))
 	}
 	names := make([]string, 0, len(h))

@@ -122,8 +122,8 @@ func writtenPath(u *url.URL) string {
 // a database's indexes, and 80 random ones.
 func newID() string {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16) //nolint:gosec // not before 1970
-	_, _ = rand.Read(b[6:])                                               // never fails
+	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16)
+	_, _ = rand.Read(b[6:]) // never fails
 	var text [32]byte
 	hex.Encode(text[:], b[:])
 	return string(text[:])
