@@ -78,8 +78,12 @@ func TestEditedEvents(t *testing.T) {
 	if len(columns) != len(edits) {
 		t.Errorf("events has the columns %q, want each edited here", columns)
 	}
-	for _, column := range columns {
-		for _, nth := range []int{0, 7, 14} { // first, middle, last
+	for i, column := range columns {
+		some := []int{0, 7, 14} // first, middle, last
+		if column != "target" {
+			some = some[i%3 : i%3+1]
+		}
+		for _, nth := range some {
 			t.Run(fmt.Sprintf("%s of %d", column, nth), func(t *testing.T) {
 				l := newLog(t)
 				l.fill(3, 5)
@@ -429,7 +433,7 @@ func TestRandomEdits(t *testing.T) {
 	columns := []string{"at", "id", "action", "outcome", "reason", "actor_id", "actor_name", "token_id", "target", "addr", "agent",
 		"request_id", "correlation_id", "detail", "count", "place"}
 	sealColumns := []string{"at", "members", "count", "first_at", "last_at", "key_id", "number"}
-	for seed := range uint64(40) {
+	for seed := range uint64(25) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			l := newLog(t)
