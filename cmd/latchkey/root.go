@@ -42,6 +42,7 @@ func newRootCommand(env *environment) *cobra.Command {
 		newAuditCommand(env),
 		newProxyCommand(env),
 		newPulpCommand(env),
+		newDoctorCommand(env),
 		newExplainCommand(env),
 		newHealthCommand(env),
 		newManCommand(env),
