@@ -129,7 +129,7 @@ func done(ctx context.Context, tx store.Tx, now time.Time, caller *identity.Iden
 
 func checkText(field, text string) error {
 	if len(text) > maxText || !audit.Printable(text) {
-		return fault.Invalidf(field, "must be at most %d bytes that can be printed", maxText)
+		return fault.Invalidf(field, "must be at most %d bytes that can be printed, and no token", maxText)
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func (s *Service) checkDraft(a *store.Account) error {
 	case a.Subject == "":
 		return fault.Invalidf("subject", "is needed: the source's own id for the account")
 	case a.Name == "" || len(a.Name) > maxNameBytes || !audit.Printable(a.Name):
-		return fault.Invalidf("name", "must be 1 to %d bytes that can be printed", maxNameBytes)
+		return fault.Invalidf("name", "must be 1 to %d bytes that can be printed, and no token", maxNameBytes)
 	}
 	if a.MaxTokens < 0 {
 		return fault.Invalidf("max_tokens", "must not be negative")

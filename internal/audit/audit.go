@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-auth/latchkey/internal/identity"
+	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
 
@@ -48,11 +49,16 @@ func Event(ctx context.Context, now time.Time, actor *identity.Identity, action,
 	return e
 }
 
-// Clip shortens a text from outside and replaces what could break a line of a
-// log (S110).
+// Clip shortens a text from outside, hides tokens that somebody has put there
+// (S69), and replaces what could break a line of a log (S110).
 func Clip(s string) string { return clip(s, maxText) }
 
+// clipSlack is how much of what is cut off is looked at, so that a token is
+// seen to be one that the cut goes through. It is longer than one.
+const clipSlack = 64
+
 func clip(s string, limit int) string {
+	s = secret.Scrub(s[:min(len(s), limit+clipSlack)])
 	if len(s) > limit {
 		s = s[:limit]
 	}
@@ -65,9 +71,9 @@ func clip(s string, limit int) string {
 }
 
 // Printable reports whether a text from outside can be shown as it is: valid
-// UTF-8 without control characters, line breaks of any kind, and characters
-// that cannot be seen or turn the direction of others.
-func Printable(s string) bool { return !strings.ContainsFunc(s, unprintable) }
+// UTF-8 without control characters, line breaks of any kind, characters that
+// cannot be seen or turn the direction of others, and tokens.
+func Printable(s string) bool { return !strings.ContainsFunc(s, unprintable) && secret.Scrub(s) == s }
 
 func unprintable(r rune) bool {
 	return unicode.IsControl(r) || r == utf8.RuneError || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Cf)

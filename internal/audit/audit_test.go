@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -65,6 +66,26 @@ func TestClip(t *testing.T) {
 	}
 }
 
+// S69: nothing that could still be guessed is left of a token, however the text
+// is cut.
+func TestClipHidesTokens(t *testing.T) {
+	token := "lkp_abc123" + strings.Repeat("Z", 32)
+	if got, want := Clip("agent "+token+" x"), "agent lkp_abc123[hidden] x"; got != want {
+		t.Errorf("Clip() = %q, want %q", got, want)
+	}
+	for before := range maxText + 10 {
+		if got := Clip(strings.Repeat(".", before) + token + token); strings.Contains(got, strings.Repeat("Z", 8)) || len(got) > maxText {
+			t.Errorf("Clip() of a token behind %d other bytes = %q, want no token and at most %d bytes", before, got, maxText)
+		}
+	}
+	ctx := NewContext(t.Context(), Request{Agent: token, CorrelationID: token, Method: "GET", Path: "/a/" + token})
+	e := Event(ctx, noon, nil, "login", Failed)
+	e.Detail = Asked(ctx, "path:/a/"+token+":read")
+	if got := fmt.Sprintf("%+v", e); strings.Contains(got, "ZZ") || strings.Count(got, "lkp_abc123[hidden]") != 4 {
+		t.Errorf("the event %s, want the token hidden in four places", got)
+	}
+}
+
 // S110
 func TestPrintable(t *testing.T) {
 	tests := []struct {
@@ -88,6 +109,8 @@ func TestPrintable(t *testing.T) {
 		{"a\xc3", false},
 		{"\xed\xa0\x80", false},
 		{"\ufffd", false},
+		{"a lkp_" + strings.Repeat("Z", 38), false}, // S69
+		{"bulky_goods", true},
 	}
 	for _, tt := range tests {
 		if got := Printable(tt.text); got != tt.want {

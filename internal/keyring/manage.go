@@ -104,7 +104,7 @@ func (s *Service) Revoke(ctx context.Context, caller *identity.Identity, id, rea
 	const action = "key.revoke"
 	err := need(caller, scope.Delete)
 	if err == nil && (len(reason) > maxReason || !audit.Printable(reason)) {
-		err = fault.Invalidf("reason", "must be at most %d bytes that can be printed", maxReason)
+		err = fault.Invalidf("reason", "must be at most %d bytes that can be printed, and no token", maxReason)
 	}
 	if err == nil {
 		err = s.change(ctx, func(tx store.Tx, b *book) error {

@@ -289,14 +289,14 @@ func checkTexts(name string, labels map[string]string, cidrs []netip.Prefix) err
 		return fault.Invalidf("name", "is needed, to recognise the token by")
 	}
 	if utf8.RuneCountInString(name) > maxName || !audit.Printable(name) {
-		return fault.Invalidf("name", "must be at most %d characters that can be printed", maxName)
+		return fault.Invalidf("name", "must be at most %d characters that can be printed, and no token", maxName)
 	}
 	if len(labels) > maxLabels {
 		return fault.Invalidf("labels", "are more than %d", maxLabels)
 	}
 	for key, value := range labels {
 		if key == "" || len(key) > maxLabelText || len(value) > maxLabelText || !audit.Printable(key) || !audit.Printable(value) || strings.Contains(key, "=") {
-			return fault.Invalidf("labels", "have keys of 1 to %d bytes without \"=\" and values of at most %d, both of characters that can be printed", maxLabelText, maxLabelText)
+			return fault.Invalidf("labels", "have keys of 1 to %d bytes without \"=\" and values of at most %d, both of characters that can be printed, and no token", maxLabelText, maxLabelText)
 		}
 	}
 	if len(cidrs) > maxCIDRs {

@@ -17,7 +17,7 @@ import (
 // nothing and is no error. A token may always revoke itself.
 func (s *Service) Revoke(ctx context.Context, caller *identity.Identity, id, reason string) error {
 	if !audit.Printable(reason) || len(reason) > maxLabelText {
-		return fault.Invalidf("reason", "must be at most %d bytes that can be printed", maxLabelText)
+		return fault.Invalidf("reason", "must be at most %d bytes that can be printed, and no token", maxLabelText)
 	}
 	verb := scope.Delete
 	if caller != nil && caller.Method == identity.Token && caller.TokenID == id {
@@ -123,7 +123,7 @@ func (s *Service) revokeAll(ctx context.Context, caller *identity.Identity, acco
 		return 0, err
 	}
 	if !audit.Printable(reason) || len(reason) > maxLabelText {
-		return 0, fault.Invalidf("reason", "must be at most %d bytes that can be printed", maxLabelText)
+		return 0, fault.Invalidf("reason", "must be at most %d bytes that can be printed, and no token", maxLabelText)
 	}
 	now := s.now().UTC()
 	var n int

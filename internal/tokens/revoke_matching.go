@@ -69,7 +69,7 @@ func (s *Service) RevokeMatching(ctx context.Context, caller *identity.Identity,
 
 func (s *Service) revokeMatching(ctx context.Context, caller *identity.Identity, r RevokeMatching) (RevokedMatching, error) {
 	if !audit.Printable(r.Reason) || len(r.Reason) > maxLabelText {
-		return RevokedMatching{}, fault.Invalidf("reason", "must be at most %d bytes that can be printed", maxLabelText)
+		return RevokedMatching{}, fault.Invalidf("reason", "must be at most %d bytes that can be printed, and no token", maxLabelText)
 	}
 	most, err := r.most()
 	if err != nil {

@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
+	"github.com/latchkey-auth/latchkey/internal/secret"
 )
 
 // LogRequests logs each request and what became of it, at the level debug. The
-// query is left out: it may hold a secret.
+// query is left out, and tokens in the path are hidden.
 func LogRequests(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !log.Enabled(r.Context(), slog.LevelDebug) {
@@ -20,7 +21,7 @@ func LogRequests(log *slog.Logger, next http.Handler) http.Handler {
 		noted := &statusWriter{ResponseWriter: w}
 		defer func() {
 			from := audit.FromContext(r.Context())
-			log.Debug("request", "method", r.Method, "path", r.URL.EscapedPath(), "status", noted.status,
+			log.Debug("request", "method", r.Method, "path", secret.Scrub(r.URL.EscapedPath()), "status", noted.status,
 				"took", time.Since(began), "addr", from.Addr, "request_id", from.RequestID)
 		}()
 		next.ServeHTTP(noted, r)
