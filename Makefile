@@ -52,7 +52,7 @@ bench: ## the core's benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/tokens ./internal/scope ./internal/gateway
 
 docs: ## what is made from the code
-	$(GO) test ./internal/config ./internal/restapi ./internal/metrics ./internal/audit -run Reference -update
+	$(GO) test ./internal/config ./internal/restapi ./internal/metrics ./internal/audit ./internal/securitydoc -run Reference -update
 
 .PHONY: deb image
 deb: ## the Debian package, in dist/

@@ -118,6 +118,7 @@ func TestNotSent(t *testing.T) {
 	}
 }
 
+// Only what Pulp itself answers counts, and redirects are not followed (S113).
 func TestStatuses(t *testing.T) {
 	var status int
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
