@@ -117,7 +117,7 @@ func (l *load) judge() {
 	if count[historytest.Check][historytest.No] == 0 || count[historytest.Rotate][historytest.Lost]+count[historytest.Revoke][historytest.Lost] == 0 {
 		l.t.Error("no check was refused, or no answer to a change was lost, want some of both")
 	}
-	violations, err := historytest.Judge(l.history, 5*time.Minute)
+	violations, err := historytest.Judge(l.history, 2*time.Minute)
 	if err != nil {
 		l.t.Error(err)
 	}

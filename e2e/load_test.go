@@ -65,6 +65,10 @@ func newLoad(t *testing.T, s *latchkey) *load {
 
 func (l *load) now() time.Duration { return time.Since(l.began) }
 
+// Clients that get no answer wait before they try again, longer each time. That
+// keeps the number of calls small of which nothing is known.
+const shortPause, longPause = 20 * time.Millisecond, 500 * time.Millisecond
+
 // run starts the clients. The function that it returns stops them and waits
 // for the last answers.
 func (l *load) run(clients int) (stop func()) {
@@ -72,27 +76,32 @@ func (l *load) run(clients int) (stop func()) {
 	var over atomic.Bool
 	for c := range clients {
 		wg.Go(func() {
+			pause := shortPause
 			for !over.Load() {
-				l.step(c)
+				if l.step(c) {
+					pause = shortPause
+					continue
+				}
+				time.Sleep(pause) // as clients do when a server is down
+				pause = min(2*pause, longPause)
 			}
 		})
 	}
 	return func() { over.Store(true); wg.Wait() }
 }
 
-// step makes one call of some kind.
-func (l *load) step(client int) {
+// step makes one call of some kind, and reports whether it was answered.
+func (l *load) step(client int) bool {
 	token := l.pick()
 	switch n := rand.IntN(100); {
 	case n < 15 || token == nil:
-		l.issue(client)
+		return l.issue(client)
 	case n < 70:
-		l.check(client, token, -1)
+		return l.check(client, token, -1)
 	case n < 85:
-		l.rotate(client, token)
-	default:
-		l.revoke(client, token)
+		return l.rotate(client, token)
 	}
+	return l.revoke(client, token)
 }
 
 // pick chooses a token, most often a late one.
@@ -112,14 +121,10 @@ func (l *load) pick() *known {
 // unsent is the outcome of a call that reached no server.
 const unsent historytest.Outcome = "unsent"
 
-// record writes a call down.
-func (l *load) record(token *known, c historytest.Call) {
-	if c.Outcome == historytest.Lost {
-		defer time.Sleep(20 * time.Millisecond) // clients pause when a server is down
-	}
+// record writes a call down, and reports whether it was answered.
+func (l *load) record(token *known, c historytest.Call) bool {
 	if c.Outcome == unsent {
-		time.Sleep(20 * time.Millisecond)
-		return
+		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -131,6 +136,7 @@ func (l *load) record(token *known, c historytest.Call) {
 		l.answered.Add(1)
 	}
 	l.history = append(l.history, c)
+	return c.Outcome != historytest.Lost
 }
 
 // settle says that what was lost until now takes effect no more. It returns the
@@ -177,20 +183,21 @@ func (l *load) outcome(what string, err error, refusals ...error) historytest.Ou
 	return historytest.Lost
 }
 
-func (l *load) issue(client int) {
+func (l *load) issue(client int) bool {
 	c := historytest.Call{Kind: historytest.Issue, Client: client, Began: l.now()}
 	made, err := l.admin.Tokens.Create(l.t.Context(), api.CreateToken{Name: fmt.Sprint("load-", l.asked.Add(1))})
 	if c.Outcome = l.outcome("Create", err); c.Outcome != historytest.Yes {
-		return // nobody knows its id
+		return false // nobody knows its id
 	}
 	token := &known{id: made.ID, secrets: []string{made.Secret}}
 	l.record(token, c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tokens = append(l.tokens, token)
+	return true
 }
 
-func (l *load) rotate(client int, token *known) {
+func (l *load) rotate(client int, token *known) bool {
 	l.mu.Lock()
 	number := len(token.secrets)
 	token.secrets = append(token.secrets, "")
@@ -210,20 +217,20 @@ func (l *load) rotate(client int, token *known) {
 		token.secrets[number] = made.Secret
 		l.mu.Unlock()
 	}
-	l.record(token, c)
+	return l.record(token, c)
 }
 
 var errConflict, errNotFound = client.ErrConflict, client.ErrNotFound
 
-func (l *load) revoke(client int, token *known) {
+func (l *load) revoke(client int, token *known) bool {
 	c := historytest.Call{Kind: historytest.Revoke, Client: client, Began: l.now()}
 	c.Outcome = l.outcome("Revoke", l.admin.Tokens.Revoke(l.t.Context(), token.id, ""), errConflict, errNotFound)
-	l.record(token, c)
+	return l.record(token, c)
 }
 
 // check asks the door about a secret of a token: the one with a number, or any
 // if that is negative.
-func (l *load) check(client int, token *known, number int) {
+func (l *load) check(client int, token *known, number int) bool {
 	l.mu.Lock()
 	if number < 0 {
 		number = len(token.secrets) - 1 - min(rand.IntN(3), len(token.secrets)-1)
@@ -231,11 +238,11 @@ func (l *load) check(client int, token *known, number int) {
 	secret := token.secrets[number]
 	l.mu.Unlock()
 	if secret == "" {
-		return
+		return true // never seen
 	}
 	c := historytest.Call{Kind: historytest.Check, Client: client, Secret: number, Began: l.now()}
 	c.Outcome = l.verify(token.id, secret)
-	l.record(token, c)
+	return l.record(token, c)
 }
 
 func (l *load) verify(id, secret string) historytest.Outcome {

@@ -10,10 +10,11 @@ import (
 
 // tx is a transaction as one caller sees it.
 type tx struct {
-	w     *writer
-	saved bool // a savepoint is open
-	wrote bool // something was changed
-	over  bool // the caller's turn has ended
+	w      *writer
+	shared bool // others have had their turn before, and are not committed
+	saved  bool // a savepoint is open
+	wrote  bool // something was changed
+	over   bool // the caller's turn has ended
 
 	// err is what went wrong in a way that may have undone more than the one
 	// statement. Whatever else is tried then must fail too: on a connection

@@ -73,11 +73,13 @@ func (w *writer) update(ctx context.Context, fn func(*tx) error) error {
 	for {
 		select {
 		case tx := <-t.turn:
-			// What fails is undone by the writer; there is nothing to wait for.
-			if err := t.run(tx, fn); err != nil {
-				return err
+			if wait, err := t.run(tx, fn); !wait {
+				return err // the writer undoes what there is
 			}
 		case err := <-t.done:
+			if err == nil {
+				err = t.verdict
+			}
 			return err
 		case <-ended:
 			if t.state.CompareAndSwap(waiting, givenUp) {
@@ -128,7 +130,7 @@ func (w *writer) batch(first *ticket, batch []*ticket) []*ticket {
 	}
 	if err == nil && w.open {
 		if err = w.commit(); err == nil {
-			w.committed(len(batch))
+			w.committed(successes(batch))
 		}
 	}
 	if err != nil {
@@ -140,11 +142,21 @@ func (w *writer) batch(first *ticket, batch []*ticket) []*ticket {
 	return batch
 }
 
-// gather serves first and all who wait, and keeps those who have something to
+// successes counts those who have something in the transaction.
+func successes(batch []*ticket) (n int) {
+	for _, t := range batch {
+		if t.verdict == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// gather serves first and all who wait, and keeps those who wait for the
 // commit.
 func (w *writer) gather(first *ticket, batch *[]*ticket) error {
 	for t, n := first, 1; t != nil; n++ {
-		keep, err := w.serve(t, waiting)
+		keep, err := w.serve(t, waiting, len(*batch) > 0)
 		if keep {
 			*batch = append(*batch, t)
 		}
@@ -170,7 +182,7 @@ func (w *writer) again(batch *[]*ticket) error {
 	all := *batch
 	*batch = all[:0]
 	for i, t := range all {
-		keep, err := w.serve(t, ran)
+		keep, err := w.serve(t, ran, len(*batch) > 0)
 		if keep {
 			*batch = append(*batch, t)
 		}
@@ -183,15 +195,16 @@ func (w *writer) again(batch *[]*ticket) error {
 }
 
 // serve lends the transaction to one caller and reports whether it waits for
-// the outcome. An error means that the transaction is lost for everybody.
-func (w *writer) serve(t *ticket, state int32) (bool, error) {
+// the outcome. The transaction is shared when others have used it before. An
+// error means that it is lost for everybody.
+func (w *writer) serve(t *ticket, state int32, shared bool) (bool, error) {
 	if !t.state.CompareAndSwap(state, taken) {
 		return false, nil // gone, or nothing to do with us any more
 	}
 	if err := w.begin(); err != nil {
 		return true, err
 	}
-	tx := &tx{w: w}
+	tx := &tx{w: w, shared: shared}
 	t.turn <- tx
 	if <-t.back {
 		if tx.saved {
@@ -199,13 +212,14 @@ func (w *writer) serve(t *ticket, state int32) (bool, error) {
 		}
 		return true, nil
 	}
+	waits := t.state.Load() != taken // or the caller has its answer, or has gone by a panic
 	switch {
 	case tx.saved:
-		return false, errors.Join(w.control("ROLLBACK TO caller"), w.control("RELEASE caller"))
+		return waits, errors.Join(w.control("ROLLBACK TO caller"), w.control("RELEASE caller"))
 	case tx.wrote || tx.err != nil:
-		return false, errSpoiled
+		return waits, errSpoiled
 	}
-	return false, nil
+	return waits, nil
 }
 
 // begin opens the transaction. IMMEDIATE takes the write lock at once, so that

@@ -115,6 +115,56 @@ func TestBatchIsRunAgain(t *testing.T) {
 	}
 }
 
+// What a caller is refused because of others in the same batch is not said
+// before they are committed: until then it may never have been so. If they are
+// lost, so is the reason.
+func TestRefusalWaitsForWhatItSaw(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		s := openTest(t)
+		hold, inside := make(chan struct{}), make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			err := s.Update(t.Context(), func(tx store.Tx) error {
+				close(inside)
+				<-hold
+				return group("taken")(tx)
+			})
+			if lost != errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Update(the first) = %v, want it lost: %v", err, lost)
+			}
+		})
+		<-inside
+		refused := make(chan error, 1)
+		wg.Go(func() { refused <- s.Update(t.Context(), group("taken")) })
+		queued(s, 1)
+		wg.Go(func() {
+			_ = s.writer.update(t.Context(), func(tx *tx) error { // has its turn after the one that is refused
+				select {
+				case err := <-refused:
+					t.Errorf("Update(the second) = %v before the first is committed", err)
+					refused <- err
+				default:
+				}
+				if lost {
+					_, err := tx.w.conn.exec("ROLLBACK", nil) // so that there is nothing to commit
+					return err
+				}
+				return nil
+			})
+		})
+		queued(s, 2)
+		close(hold)
+		wg.Wait()
+		want := store.ErrConflict
+		if lost {
+			want = store.ErrUnavailable
+		}
+		if err := <-refused; !errors.Is(err, want) {
+			t.Errorf("Update(the second), with the first lost %v = %v, want %v", lost, err, want)
+		}
+	}
+}
+
 // Behind savepoints, further failures in the same batch cost nobody anything.
 func TestManyFailuresInOneBatch(t *testing.T) {
 	s := openTest(t)
