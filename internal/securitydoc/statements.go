@@ -127,7 +127,7 @@ func Chapters() []Chapter {
 			{ID: "S88", Text: "A request that is not described, or in two ways, is refused."},
 			{ID: "S89", Text: "Errors, panics, timeouts and missing stores never let anybody through."},
 			{ID: "S90", Text: "Requests that servers could read in two ways are refused, and hop-by-hop headers end here."},
-			{ID: "S91", Text: "Redirects after a login stay on registered origins.", Absent: noConsole},
+			{ID: "S91", Text: "Redirects after a login stay on registered origins.", Note: "there is no login page in this version; no answer of a door leads elsewhere"},
 			{ID: "S92", Text: "The signed identity is for one upstream and lives a minute at most."},
 			{ID: "S93", Text: "E-mail addresses and groups are matched exactly, and odd ones match nothing.", Note: "no rule goes by an e-mail address in this version"},
 		}},
