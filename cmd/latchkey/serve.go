@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -79,10 +80,7 @@ func serve(ctx context.Context, env *environment, c config.Config, read func() (
 	if err != nil {
 		return err
 	}
-	listener, err := server.Listen(ctx, c.Listen)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return &advisedError{err: err, hint: "another program listens there: stop it, or choose another address with --listen"}
-	}
+	listener, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err
 	}
@@ -116,10 +114,7 @@ func serve(ctx context.Context, env *environment, c config.Config, read func() (
 	if options.Tracer != nil {
 		defer options.Tracer.Close()
 	}
-	listening := server.HTTPOptions{
-		ReadHeaderTimeout: c.HTTP.ReadHeaderTimeout, IdleTimeout: c.HTTP.IdleTimeout,
-		MaxHeaderBytes: c.HTTP.MaxHeaderBytes, Drain: c.HTTP.Drain,
-	}
+	listening := httpOptions(c.HTTP)
 	if cert != nil {
 		options.CertificateEnds, listening.TLS = cert.NotAfter, cert.Config()
 		beside.run(cert.Run)
@@ -138,16 +133,35 @@ func serve(ctx context.Context, env *environment, c config.Config, read func() (
 	}
 	again := &reloader{read: read, inForce: c, server: srv, cert: cert, logging: logs, metrics: counts}
 	beside.run(func(ctx context.Context) { again.run(ctx, hangups) })
+	beside.run(func(ctx context.Context) { leaveGarbage(ctx, env.getenv("GOGC")) })
+	defer tellSystemd(ctx, env, log)()
+	welcome(env.stdout, publicURL(c, listener), made, c.AdminPassword)
+	return srv.Serve(ctx, listener, listening)
+}
+
+// listen opens the listener of the server.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := server.Listen(ctx, address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, &advisedError{err: err, hint: "another program listens there: stop it, or choose another address with --listen"}
+	}
+	return l, err
+}
+
+func httpOptions(c config.HTTP) server.HTTPOptions {
+	return server.HTTPOptions{
+		ReadHeaderTimeout: c.ReadHeaderTimeout, IdleTimeout: c.IdleTimeout,
+		MaxHeaderBytes: c.MaxHeaderBytes, Drain: c.Drain,
+	}
+}
+
+// tellSystemd says that the server is ready, and, when ctx ends, that it stops.
+// The function that it returns ends the waiting for that.
+func tellSystemd(ctx context.Context, env *environment, log *slog.Logger) func() bool {
 	if err := notifySystemd(env.getenv, "READY=1"); err != nil {
 		log.Warn("systemd does not know that the server is ready", "err", err)
 	}
-	stopping := context.AfterFunc(ctx, func() { _ = notifySystemd(env.getenv, "STOPPING=1") }) // it will see that soon enough
-	defer stopping()
-	welcome(env.stdout, publicURL(c, listener), made, c.AdminPassword)
-	pacing, stopPacing := context.WithCancel(ctx)
-	defer stopPacing()
-	go leaveGarbage(pacing, os.Getenv("GOGC"))
-	return srv.Serve(ctx, listener, listening)
+	return context.AfterFunc(ctx, func() { _ = notifySystemd(env.getenv, "STOPPING=1") }) // it will see that soon enough
 }
 
 // loadKeys reads the server's secrets, or makes one at the first start.
