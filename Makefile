@@ -48,8 +48,12 @@ fuzz: ## each fuzz target for longer: make fuzz FUZZTIME=5000000x
 e2e: ## the slow tests, against real Pulp, PostgreSQL and clients
 	$(GO) test -tags e2e -timeout 60m -v ./e2e/... ./internal/pulptest/...
 
-bench: ## the core's benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./internal/tokens ./internal/scope ./internal/gateway
+bench: ## the server beside yardsticks, see docs/performance.md; needs a quiet machine
+	$(GO) run ./bench
+
+.PHONY: microbench
+microbench: ## parts of it in process
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/tokens ./internal/scope ./internal/gateway ./internal/server ./guard
 
 docs: ## what is made from the code
 	$(GO) test ./internal/config ./internal/restapi ./internal/metrics ./internal/audit ./internal/securitydoc -run Reference -update

@@ -134,7 +134,7 @@ type goal struct {
 func (b *bench) compare(ctx context.Context, title string, rows []*row, goals ...goal) error {
 	fmt.Printf("\n%s\n", title)
 	for _, r := range rows { // once for nothing: connections, caches, heaps
-		if _, err := r.turn(ctx, min(b.length, time.Second)); err != nil {
+		if _, err := r.turn(ctx, b.length); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
 	}

@@ -24,7 +24,7 @@ type subject struct {
 	folder string
 	config string
 	admin  *client.Client
-	robot  string // the token of a robot that may make tokens
+	robots []string // tokens of robots, each of which makes tokens for itself
 }
 
 const adminPassword = "a-password-of-the-benchmark"
@@ -80,18 +80,20 @@ func (s *subject) ready(ctx context.Context) error {
 	return fmt.Errorf("latchkey is not ready; it said: %s", s.output())
 }
 
-// makeRobot makes the account that asks for tokens, with a token of its own,
-// so that no password is hashed on the way.
-func (s *subject) makeRobot(ctx context.Context) error {
-	name := fmt.Sprintf("bench-%d", time.Now().UnixNano())
-	if _, err := s.admin.Accounts.Create(ctx, api.CreateAccount{Kind: "robot", Name: name}); err != nil {
-		return err
+// makeRobots makes the accounts that ask for tokens, each with a token of its
+// own, so that no password is hashed on the way.
+func (s *subject) makeRobots(ctx context.Context, n int) error {
+	for i := range n {
+		name := fmt.Sprintf("bench-%d-%d", i, time.Now().UnixNano())
+		if _, err := s.admin.Accounts.Create(ctx, api.CreateAccount{Kind: "robot", Name: name}); err != nil {
+			return err
+		}
+		made, err := s.admin.Tokens.Create(ctx, api.CreateToken{Name: "asks", Owner: name})
+		if err != nil {
+			return err
+		}
+		s.robots = append(s.robots, made.Secret)
 	}
-	made, err := s.admin.Tokens.Create(ctx, api.CreateToken{Name: "asks", Owner: name})
-	if err != nil {
-		return err
-	}
-	s.robot = made.Secret
 	return nil
 }
 
@@ -108,7 +110,7 @@ func (s *subject) issue(ctx context.Context, n int) ([]string, error) {
 	for range 64 {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(n) && failed.Load() == nil; i = next.Add(1) - 1 {
-				secret, err := s.issueOne(ctx, httpClient)
+				secret, err := s.issueOne(ctx, httpClient, s.robots[i%int64(len(s.robots))])
 				if err != nil {
 					failed.Store(&err)
 					return
@@ -124,12 +126,12 @@ func (s *subject) issue(ctx context.Context, n int) ([]string, error) {
 	return secrets, nil
 }
 
-func (s *subject) issueOne(ctx context.Context, c *http.Client) (string, error) {
+func (s *subject) issueOne(ctx context.Context, c *http.Client, robot string) (string, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.addr+api.Prefix+"/tokens", bytes.NewReader(tokenBody))
 	if err != nil {
 		return "", err
 	}
-	r.Header.Set("Authorization", "Bearer "+s.robot)
+	r.Header.Set("Authorization", "Bearer "+robot)
 	r.Header.Set("Content-Type", "application/json")
 	res, err := c.Do(r)
 	if err != nil {

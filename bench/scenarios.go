@@ -99,7 +99,7 @@ func (b *bench) set(ctx context.Context, store string) (*stage, error) {
 	if s.server, err = b.latchkey(ctx, s.folder, s.database, extra); err != nil {
 		return nil, err
 	}
-	if err := s.server.makeRobot(ctx); err != nil {
+	if err := s.server.makeRobots(ctx, b.conns); err != nil {
 		return nil, err
 	}
 	if s.tokens, err = s.server.issue(ctx, b.used); err != nil {
@@ -252,12 +252,15 @@ func measureIssue(ctx context.Context, b *bench, s *stage) error {
 	if err != nil {
 		return err
 	}
-	post := [][]byte{fmt.Appendf(nil, "POST /latchkey/api/v1/tokens HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		s.server.robot, len(tokenBody), tokenBody)}
+	post := make([][]byte, len(s.server.robots))
+	for i, robot := range s.server.robots {
+		post[i] = fmt.Appendf(nil, "POST /latchkey/api/v1/tokens HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			robot, len(tokenBody), tokenBody)
+	}
 	for _, conns := range []int{b.conns, 1} {
 		one, other := b.load(commit, post, http.StatusCreated), b.load(s.server.process, post, http.StatusCreated)
 		one.conns, other.conns = conns, conns
-		err := b.compare(ctx, fmt.Sprintf("Tokens issued to %d clients at once", conns), []*row{
+		err := b.compare(ctx, fmt.Sprintf("Tokens issued, clients at once: %d", conns), []*row{
 			{name: "one row committed", process: commit, load: one},
 			{name: "latchkey", process: s.server.process, load: other},
 		}, goal{"latchkey", "one row committed", 0.70})
