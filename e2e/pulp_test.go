@@ -49,6 +49,7 @@ func TestPulp(t *testing.T) {
 		{"strangers", testStrangers},
 		{"django source", testDjangoSource},
 		{"page", testPage},
+		{"doctor", testDoctor},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, b) })
 	}

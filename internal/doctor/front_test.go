@@ -93,7 +93,7 @@ func TestFrontTLS(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := httptest.NewUnstartedServer(&fakeFront{hsts: tt.hsts})
-			s.TLS = &tls.Config{Certificates: []tls.Certificate{tt.pair.tls}} //nolint:gosec // a test's
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{tt.pair.tls}}
 			s.StartTLS()
 			t.Cleanup(s.Close)
 			x := examining(loadConfig(t, ""), func(o *Options) {

@@ -113,7 +113,7 @@ func (x *examination) contentOrigin(theirs string) []Finding {
 		Why:   "links to content lead past the gateway or nowhere, and clients send no credential to another host or port",
 		Where: inPulp, Fix: []string{fmt.Sprintf("CONTENT_ORIGIN = %q", ours)},
 	}
-	if x.Config.PublicURL != "" || x.URL != "" || sameServer(theirs, x.Config.Pulp.Content) {
+	if x.Config.PublicURL != "" || sameServer(theirs, x.Config.Pulp.Content) {
 		f.Level = Problem
 	}
 	return []Finding{f}
@@ -138,7 +138,8 @@ func (x *examination) registry(ctx context.Context, to *prober) []Finding {
 		return nil
 	}
 	realm := realmOf.FindStringSubmatch(a.header.Get("WWW-Authenticate"))
-	switch want := x.publicOrigin() + "/token/"; {
+	want := orElse(x.publicOrigin(), "https://…") + "/token/"
+	switch {
 	case realm == nil:
 		return []Finding{{
 			Level: Problem, Seen: fmt.Sprintf("Pulp's container registry asks for no token (status %d at /v2/)", a.status),

@@ -1,9 +1,12 @@
 package doctor
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -158,4 +161,37 @@ func TestRoutes(t *testing.T) {
 	if len(found) != 2 || !strings.Contains(found[0].Seen, "routes[0] (/a) answers") {
 		t.Errorf("routes() = %+v, want the first to answer", found)
 	}
+}
+
+// A socket is open to whoever can write to it and enter the folders above.
+func TestSocket(t *testing.T) {
+	folder := privateFolder(t)
+	path := filepath.Join(folder, "api.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	c := loadConfig(t, "routes: [{prefix: /a, upstream: 'unix:"+path+"'}]")
+	x := examining(c, nil)
+	mode := func(path string, mode os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mode(path, 0o777)
+	want(t, around(t.Context(), x)) // nobody enters the folder
+	for dir := folder; dir != os.TempDir() && len(dir) > 1; dir = filepath.Dir(dir) {
+		mode(dir, 0o755)
+	}
+	found := around(t.Context(), x)
+	want(t, found, "problem: everybody on this machine can connect to the socket")
+	wantFix(t, found, "chmod o= "+path)
+	mode(path, 0o770)
+	want(t, around(t.Context(), x))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, around(t.Context(), x), "problem: cannot be looked at")
 }

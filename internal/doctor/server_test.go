@@ -179,7 +179,7 @@ func TestStaleCertificate(t *testing.T) {
 	inUse := makePair(t, now.Add(-day), now.Add(90*day), "a.example.com")
 	renewed := makePair(t, now.Add(-day), now.Add(90*day), "a.example.com")
 	s := httptest.NewUnstartedServer(saying(map[string]reply{alivePath: {200, "alive\n", nil}, readyPath: {200, "", nil}}))
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{inUse.tls}} //nolint:gosec // a test's
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{inUse.tls}}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	for file, texts := range map[*pair][]string{&inUse: nil, &renewed: {"warning: another certificate"}} {

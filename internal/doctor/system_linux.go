@@ -23,7 +23,7 @@ func diskOf(folder string) (disk, bool) {
 	if syscall.Statfs(folder, &s) != nil {
 		return disk{}, false
 	}
-	size := uint64(s.Bsize) //nolint:gosec // G115: sizes are positive
+	size := uint64(s.Bsize)
 	return disk{free: s.Bavail * size, total: s.Blocks * size, readOnly: s.Flags&readOnlyMount != 0}, true
 }
 

@@ -42,6 +42,9 @@ type Options struct {
 	OAuthTokenURL string
 	// APIWorkers is the number of processes of the API, each of which answers one request at a time. Zero means 1.
 	APIWorkers int
+	// AllAddresses binds both servers to all addresses of the machine, as Pulp does when it is told nothing. Then
+	// everybody on the network can be any user while the test runs.
+	AllAddresses bool
 	// Settings is Python text that is added to the end of the settings file, such as "DOMAIN_ENABLED = True\n".
 	Settings string
 	// Migrate runs Pulp's migrations with all settings in force. It is needed only if Settings changes the tables, for
@@ -124,7 +127,7 @@ func (p *Pulp) start(logf func(string, ...any)) error {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + p.path("home"), "LC_ALL=C.UTF-8", "TZ=UTC",
 		"PULP_SETTINGS=" + p.path("settings.py"), "DJANGO_SETTINGS_MODULE=pulpcore.app.settings",
 	}
-	ports, err := listen()
+	ports, err := listen(p.opts.AllAddresses)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,14 +37,18 @@ type socket struct {
 
 func (s socket) url() string { return "http://" + s.address }
 
-func listen() (sockets, error) {
+func listen(all bool) (sockets, error) {
 	var s sockets
+	host := "127.0.0.1"
+	if all {
+		host = "0.0.0.0"
+	}
 	for _, to := range []*socket{&s.api, &s.content} {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		l, err := net.Listen("tcp4", net.JoinHostPort(host, "0"))
 		if err != nil {
 			return sockets{}, errors.Join(err, s.close())
 		}
-		to.address = l.Addr().String()
+		to.address = strings.Replace(l.Addr().String(), host, "127.0.0.1", 1)
 		to.file, err = l.(*net.TCPListener).File()
 		l.Close() // the file is a copy
 		if err != nil {
