@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,6 +105,7 @@ type fakePulp struct {
 	domains   bool
 	stubborn  bool // the content server believes nobody
 
+	mu    sync.Mutex
 	asked []http.Header
 }
 
@@ -114,7 +116,9 @@ func rightPulp() *fakePulp {
 func (p *fakePulp) root() string { return orElse(p.apiRoot, "/pulp/") + "api/v3/" }
 
 func (p *fakePulp) api(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
 	p.asked = append(p.asked, r.Header)
+	p.mu.Unlock()
 	w.Header().Set("Server", "gunicorn")
 	switch r.URL.Path {
 	case p.root() + "status/":
