@@ -25,7 +25,7 @@ const firstCommand = "go run ./cmd/latchkey serve"
 // up: runs the server, pastes the three lines that it prints, stops it, and
 // does it again the next day.
 func TestNewcomer(t *testing.T) {
-	if !strings.Contains(readFile(t, filepath.Join(root, "README.md")), "\n    "+firstCommand+"\n") {
+	if !strings.Contains(readFile(t, filepath.Join(root, "README.md")), "\n"+firstCommand+"\n") {
 		t.Fatalf("the README does not say %q any more", firstCommand)
 	}
 	n := newcomer{t: t, clone: clone(t), on: reserve(t)}

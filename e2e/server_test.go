@@ -111,7 +111,12 @@ func (s *latchkey) stop() {
 	}
 	s.keptSecrets("its log", []byte(stderr))
 	s.keptSecrets("its output", []byte(s.process.stdout(s.t)))
-	err := filepath.WalkDir(s.data, func(path string, d fs.DirEntry, err error) error {
+	s.keptSecretsIn(s.data)
+}
+
+// keptSecretsIn looks for secrets in all files of a folder.
+func (s *latchkey) keptSecretsIn(folder string) {
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -120,7 +125,7 @@ func (s *latchkey) stop() {
 		return err
 	})
 	if err != nil {
-		s.t.Errorf("looking through the data folder: %v", err)
+		s.t.Errorf("looking through %s: %v", folder, err)
 	}
 }
 
