@@ -82,6 +82,12 @@ func testDoctor(t *testing.T, b *behind) {
 			t.Errorf("latchkey doctor does not say %q: %+v", want, r.Findings)
 		}
 	}
+	// A public address that leads to Pulp, past the gateway (S86).
+	seen, _ := examine(t, b.home, "--listen", "127.0.0.1:0", "--pulp", b.pulp.APIURL, "--pulp-content", b.pulp.ContentURL,
+		"--url", b.pulp.ContentURL, "--timeout", "30s").problems()
+	if len(seen) != 1 || !strings.Contains(seen[0], "passes on to Pulp, from anybody, the header Latchkeyuser, latchkeyuser, LATCHKEYUSER,") {
+		t.Errorf("latchkey doctor, asking Pulp itself, found %q, want that it believes anybody", seen)
+	}
 	if after := users(t, b.pulp); after != before {
 		t.Errorf("Pulp has %d users, and had %d before the doctor came", after, before)
 	}

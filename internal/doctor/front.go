@@ -33,6 +33,7 @@ func front(ctx context.Context, x *examination) []Finding {
 	list := x.transport(first)
 	list = append(list, x.describeFromOutside(ctx, to)...)
 	list = append(list, x.forged(ctx, to)...)
+	list = append(list, x.leaked(ctx, to)...)
 	if len(list) == 0 {
 		list = append(list, fine("%s lets nobody in by forged headers", x.URL))
 	}
@@ -189,6 +190,40 @@ func (x *examination) forged(ctx context.Context, to *prober) []Finding {
 	}}
 }
 
+// leaked sends identity headers to where a request without a credential gets
+// through to Pulp, its content, with the name by which a server that reads it
+// gives itself away; see notText.
+func (x *examination) leaked(ctx context.Context, to *prober) []Finding {
+	if x.Config.Pulp.Content == "" {
+		return nil
+	}
+	path := x.missingContent(ctx)
+	plain, err := to.get(ctx, path)
+	if err != nil || plain.status >= http.StatusInternalServerError {
+		return nil // said by the check of the content server
+	}
+	var through []string
+	for _, name := range append(x.spellings(), "Remote-User", "X-Remote-User", "X-Forwarded-User") {
+		a, err := to.get(ctx, path, name, notText)
+		if err == nil && a.status == http.StatusInternalServerError {
+			through = append(through, name)
+		}
+	}
+	if len(through) == 0 {
+		return nil
+	}
+	return []Finding{{
+		Level: Problem, Seen: fmt.Sprintf("%s passes on to Pulp, from anybody, the header %s, which Pulp believes", x.URL, strings.Join(through, ", ")),
+		Why:   "every client can be any user of Pulp",
+		Where: "the proxy's configuration", Fix: []string{"# pass everything on to Latchkey, and nothing to Pulp itself"},
+	}}
+}
+
+// nowhere is a name that nothing has.
+func (x *examination) nowhere() string {
+	return "latchkey-doctor-" + strconv.FormatInt(x.Now().UnixNano()/int64(time.Millisecond), 10) + "/"
+}
+
 // guardedPath is a path that needs a credential.
 func (x *examination) guardedPath() string {
 	switch {
@@ -199,7 +234,7 @@ func (x *examination) guardedPath() string {
 	}
 	for _, r := range x.Config.Routes {
 		if r.Auth == "required" {
-			return strings.TrimSuffix(strings.ReplaceAll(r.Prefix, "*", "latchkey-doctor"), "/") + "/" + strconv.FormatInt(x.Now().UnixNano()/int64(time.Second), 10)
+			return strings.TrimSuffix(strings.ReplaceAll(r.Prefix, "*", "latchkey-doctor"), "/") + "/" + x.nowhere()
 		}
 	}
 	return "/"

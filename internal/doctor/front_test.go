@@ -107,6 +107,40 @@ func TestFrontTLS(t *testing.T) {
 	}
 }
 
+// S86: a proxy that leads past the gateway to Pulp is found by what Pulp's
+// content server does with a header.
+func TestFrontLeaks(t *testing.T) {
+	p := rightPulp()
+	c := p.serve(t, "")
+	for _, tt := range []struct {
+		name  string
+		front http.HandlerFunc
+		want  []string
+	}{
+		{"past the gateway", func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/pulp/content/") {
+				p.content(w, r)
+				return
+			}
+			w.WriteHeader(http.StatusUnauthorized)
+		}, []string{"problem: passes on to Pulp, from anybody, the header Latchkeyuser, latchkeyuser, LATCHKEYUSER, which Pulp believes"}},
+		{"through the gateway", func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Del("Latchkeyuser")
+			if strings.HasPrefix(r.URL.Path, "/pulp/content/") {
+				p.content(w, r)
+				return
+			}
+			w.WriteHeader(http.StatusUnauthorized)
+		}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := httptest.NewServer(tt.front)
+			t.Cleanup(s.Close)
+			want(t, front(t.Context(), examining(c, func(o *Options) { o.URL = s.URL })), tt.want...)
+		})
+	}
+}
+
 // A proxy that was not asked is no finding, and one that is not there is.
 func TestFrontIsAsked(t *testing.T) {
 	x := examining(loadConfig(t, "trusted_proxies: [127.0.0.1]"), nil)

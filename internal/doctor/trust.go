@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/pulpsettings"
 )
@@ -202,13 +201,7 @@ func pulpContent(ctx context.Context, x *examination) []Finding {
 	if err != nil {
 		return nil
 	}
-	path := strings.TrimSuffix(p.ContentPathPrefix, "/") + "/"
-	if api, err := x.prober(p.API); err == nil {
-		if s, _, err := x.askStatus(ctx, api); err == nil && s.Domains {
-			path += "default/" // in one that is not there, nobody is looked up
-		}
-	}
-	path += fmt.Sprintf("latchkey-doctor-%d/", x.Now().UnixNano()/int64(time.Millisecond))
+	path := x.missingContent(ctx)
 	a, err := to.get(ctx, path)
 	switch {
 	case err != nil:
@@ -223,6 +216,18 @@ func pulpContent(ctx context.Context, x *examination) []Finding {
 		}}
 	}
 	return x.contentBelief(ctx, to, path)
+}
+
+// missingContent is a path at which Pulp's content server looks up who is
+// asking, and then finds nothing.
+func (x *examination) missingContent(ctx context.Context) string {
+	path := strings.TrimSuffix(x.Config.Pulp.ContentPathPrefix, "/") + "/"
+	if api, err := x.prober(x.Config.Pulp.API); err == nil {
+		if s, _, err := x.askStatus(ctx, api); err == nil && s.Domains {
+			path += "default/" // in one that is not there, nobody is looked up
+		}
+	}
+	return path + x.nowhere()
 }
 
 // notText is a name in bytes that are no UTF-8. A content server that looks the
