@@ -47,6 +47,7 @@ type Store interface {
 	ChangeReader
 	EventReader
 	SigningKeyReader
+	FamilyReader
 	EventChain
 	Updater
 	Batcher
@@ -81,6 +82,7 @@ type Tx interface {
 	AccountWriter
 	GroupWriter
 	SigningKeyWriter
+	FamilyWriter
 
 	// AppendChange writes c to the change log, gives it the next number in
 	// commit order and returns that number. From then to the commit, others

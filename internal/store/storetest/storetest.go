@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Rivals", rivalTests},
 		{"Keys", keyTests},
 		{"SigningKeys", signingTests},
+		{"Families", familyTests},
 		{"Ends", endTests},
 	}
 	for _, suite := range suites {

@@ -24,6 +24,16 @@ func (s *Store) Tokens(ctx context.Context, q store.TokenQuery) ([]store.Token, 
 	return ask(ctx, s, List, "Tokens", func(ctx context.Context) ([]store.Token, error) { return s.Store.Tokens(ctx, q) })
 }
 
+// Family implements [store.FamilyReader].
+func (s *Store) Family(ctx context.Context, tokenID string) (store.Family, error) {
+	return ask(ctx, s, Read, "Family", func(ctx context.Context) (store.Family, error) { return s.Store.Family(ctx, tokenID) })
+}
+
+// SpentSecret implements [store.FamilyReader].
+func (s *Store) SpentSecret(ctx context.Context, digest []byte) (store.Spent, error) {
+	return ask(ctx, s, Read, "SpentSecret", func(ctx context.Context) (store.Spent, error) { return s.Store.SpentSecret(ctx, digest) })
+}
+
 // SecretOfSlot implements [store.TokenReader].
 func (s *Store) SecretOfSlot(ctx context.Context, accountID, slot string) (store.FoundToken, error) {
 	return ask(ctx, s, Read, "SecretOfSlot", func(ctx context.Context) (store.FoundToken, error) {
