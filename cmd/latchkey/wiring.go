@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/config"
@@ -34,9 +36,12 @@ func serverOptions(c config.Config) (server.Options, error) {
 				Classes: map[tokens.Class]tokens.Life{
 					tokens.Personal: tokens.Life(c.Tokens.Personal),
 					tokens.Robot:    tokens.Life(c.Tokens.Robot),
+					tokens.Refresh:  tokens.Life(c.Tokens.Refresh),
+					tokens.Access:   {Default: c.Tokens.Access.Default, Max: c.Tokens.Access.Max},
 				},
 				MaxPerAccount: c.Tokens.MaxPerAccount,
 				MaxOverlap:    c.Tokens.MaxOverlap,
+				Leeway:        cmp.Or(c.Tokens.RefreshLeeway, -1), KeepReused: c.Tokens.KeepReused, Audiences: c.Tokens.Audiences,
 			},
 			CacheEntries: c.Check.CacheEntries, Bound: c.Check.Bound, StaleFor: c.Check.StaleFor,
 			KeepEnded: c.Tokens.KeepEnded, Checks: audit.Checks(c.Audit.Checks),
@@ -44,6 +49,7 @@ func serverOptions(c config.Config) (server.Options, error) {
 		SigningKeys: keyring.Policy{
 			Algorithm: jose.Algorithm(c.Keys.Algorithm), RotateEvery: c.Keys.RotateEvery,
 			PublishBefore: c.Keys.PublishBefore, MaxAge: c.Keys.MaxAge,
+			Longest: max(time.Minute, c.Tokens.Access.Max), // nothing else that is signed lives longer
 		},
 		Passwords: password.Options{Parallel: c.Passwords.AtOnce, Queue: c.Passwords.Queue},
 		AuditKeep: c.Audit.Keep,

@@ -49,7 +49,7 @@ var (
 
 var actions = []Action{
 	{Name: ActionCheck, Meaning: "a token was checked at a door; successes as `audit.checks` says", Outcomes: changes,
-		Reasons: []string{"malformed", "unknown", "expired", "idle", "revoked", "rotated", "disabled", "address"}},
+		Reasons: []string{"malformed", "unknown", "expired", "idle", "revoked", "rotated", "disabled", "address", "kind"}},
 	{Name: "login", Meaning: "a user name and a password were checked", Outcomes: changes},
 	{Name: "verify", Meaning: "forward-auth said no to a credential that is good, or to none", Target: "the scope that was missing", Outcomes: []string{Refused}, Reasons: []string{"invalid_target", "request_not_described", "invalid_description", "proxy_not_trusted"}},
 	{Name: "gateway.request", Meaning: "a request came to the gateway; those that were let through as the route's `audit` says", Target: "method and path", Outcomes: changes,
@@ -64,6 +64,10 @@ var actions = []Action{
 	{Name: "token.revoke", Meaning: "a token was ended", Target: "the token", Outcomes: changes, Reasons: []string{"unknown"}},
 	{Name: "token.revoke_matching", Meaning: "all tokens that a query selects were ended, each with an event of its own", Target: "the account, if the query names one", Outcomes: changes},
 	{Name: "token.read", Meaning: "somebody asked for a token that they may not see", Target: "the token", Outcomes: reads},
+	{Name: "pair.issue", Meaning: "a pair of tokens was made, and a family begun", Target: "the family", Outcomes: changes},
+	{Name: "pair.refresh", Meaning: "a refresh token was used for the next pair; `again` says that it was the same pair once more", Target: "the family", Outcomes: changes,
+		Reasons: []string{"malformed", "unknown", "expired", "idle", "revoked", "disabled", "address", "kind", "reused", "client"}},
+	{Name: "pair.burn", Meaning: "a family was ended, as a refresh token came back that was used before: somebody may have stolen it", Target: "the family", Outcomes: done},
 	{Name: "token.explain", Meaning: "somebody asked why about a token, an account or a request that they may not know of", Target: "the token, the account or the request's id", Outcomes: reads},
 	{Name: "token.list", Meaning: "somebody asked for tokens that they may not see", Target: "the account", Outcomes: reads},
 
@@ -123,6 +127,9 @@ var reasons = []Reason{
 	{"rotated", "the old secret of a token that has a new one"},
 	{"disabled", "the account is disabled"},
 	{"address", "the token may not be used from there"},
+	{"kind", "the token is good for something else: a refresh token opens no door, and an access token gets no pair"},
+	{"reused", "the refresh token was used before"},
+	{"client", "the refresh token was given to another client"},
 
 	{"request_not_described", "forward-auth was asked without the request that it is about"},
 	{"invalid_description", "what forward-auth was told of the request cannot be read"},

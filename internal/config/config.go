@@ -74,6 +74,11 @@ type HTTP struct {
 type Tokens struct {
 	Personal      Life          `key:"personal" live:"yes" doc:"Tokens of people."`
 	Robot         Life          `key:"robot" live:"yes" doc:"Tokens of robots."`
+	Refresh       Life          `key:"refresh" live:"yes" doc:"Families of refresh tokens, from the first pair to the last. No refreshing prolongs them."`
+	Access        AccessLife    `key:"access" doc:"Signed access tokens."`
+	RefreshLeeway time.Duration `key:"refresh_leeway" live:"yes" min:"0" max:"5m" zero:"never" doc:"For how long a used refresh token gets the same pair once more, for clients that did not hear the answer."`
+	KeepReused    bool          `key:"keep_reused" live:"yes" doc:"When a used refresh token comes back after that, refuse it alone. By default its family ends, since one of the two that have it has stolen it."`
+	Audiences     []string      `key:"audiences" live:"yes" doc:"Services for which access tokens can be asked for, as their \"aud\" names them, beside the doors of this server."`
 	MaxPerAccount int           `key:"max_per_account" live:"yes" min:"1" max:"10000000" doc:"How many live tokens one account can have."`
 	MaxOverlap    time.Duration `key:"max_overlap" live:"yes" min:"1s" max:"366d" doc:"For how long the old secret may live on when a token is rotated."`
 	KeepEnded     time.Duration `key:"keep_ended" min:"1d" max:"3660d" doc:"How long tokens that ended stay listed."`
@@ -84,6 +89,12 @@ type Life struct {
 	Default time.Duration `key:"default" min:"0" max:"36500d" zero:"no end; only when max is 0 too" doc:"The life of a token for which nothing else was asked."`
 	Max     time.Duration `key:"max" min:"0" max:"36500d" zero:"any, and tokens without an end" doc:"The longest life that can be asked for."`
 	Idle    time.Duration `key:"idle" min:"0" max:"36500d" zero:"never" doc:"After how long without use a token ends, when nothing else was asked for."`
+}
+
+// AccessLife is for how long access tokens live, which always have an end.
+type AccessLife struct {
+	Default time.Duration `key:"default" min:"1s" max:"1d" doc:"The life of an access token for which nothing else was asked."`
+	Max     time.Duration `key:"max" min:"1s" max:"1d" doc:"The longest life that can be asked for. Signing keys stay published for so long after their last use."`
 }
 
 // Check is how tokens are checked.

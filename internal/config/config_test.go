@@ -111,6 +111,9 @@ func sample(e *entry) string {
 	case prefixList:
 		return "192.0.2.7, 10.0.0.0/8"
 	case textList:
+		if len(e.choices) == 0 {
+			return "sample-of-" + e.name
+		}
 		return strings.Join(e.choices, " ")
 	case sections:
 		return `[{name: app, prefix: /app/, upstream: "http://127.0.0.1:9000"}]`

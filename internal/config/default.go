@@ -20,6 +20,9 @@ func Default() Config {
 		Tokens: Tokens{
 			Personal:      Life{Default: 90 * day, Max: 366 * day},
 			Robot:         Life{Default: 365 * day, Max: 731 * day},
+			Refresh:       Life{Default: 30 * day, Max: 366 * day, Idle: 14 * day},
+			Access:        AccessLife{Default: 5 * time.Minute, Max: time.Hour},
+			RefreshLeeway: 10 * time.Second,
 			MaxPerAccount: 1000,
 			MaxOverlap:    7 * day,
 			KeepEnded:     90 * day,

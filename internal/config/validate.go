@@ -152,7 +152,7 @@ func (v *validation) lives() {
 	for _, l := range []struct {
 		key  string
 		life Life
-	}{{"tokens.personal", v.c.Tokens.Personal}, {"tokens.robot", v.c.Tokens.Robot}} {
+	}{{"tokens.personal", v.c.Tokens.Personal}, {"tokens.robot", v.c.Tokens.Robot}, {"tokens.refresh", v.c.Tokens.Refresh}} {
 		switch {
 		case l.life.Max == 0:
 		case l.life.Default == 0:
@@ -160,6 +160,9 @@ func (v *validation) lives() {
 		case l.life.Default > l.life.Max:
 			v.wrong(l.key+".default", "the default is longer than %s.max, which is %s", l.key, FormatDuration(l.life.Max))
 		}
+	}
+	if a := v.c.Tokens.Access; a.Default > a.Max {
+		v.wrong("tokens.access.default", "the default is longer than tokens.access.max, which is %s", FormatDuration(a.Max))
 	}
 	if bound := v.c.Check.Bound; v.c.Check.StaleFor > 0 && v.c.Check.StaleFor < bound {
 		v.wrong("check.stale_for", "want 0, or at least check.bound, which is %s", FormatDuration(bound))

@@ -31,6 +31,9 @@ import (
 // Password is the password of the administrator, and of nobody else.
 const Password = "planted correct horse battery"
 
+// Issuer is who signs the access tokens.
+const Issuer = "https://latchkey.example"
+
 // Core is the parts of a core.
 type Core struct {
 	Store    *Store
@@ -148,6 +151,9 @@ func (c *Core) SigningNode(t testing.TB, change func(*tokens.Options), p keyring
 			change(o)
 		}
 	})
+	if err := follower.Service.SignWith(ring, tokens.AccessShape(Issuer)); err != nil {
+		t.Fatalf("SignWith() = %v", err)
+	}
 	return follower.Service, ring
 }
 

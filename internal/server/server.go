@@ -179,6 +179,9 @@ func (s *Server) buildCore() error {
 	if err != nil {
 		return err
 	}
+	if err := s.tokens.SignWith(s.keyring, tokens.AccessShape(cmp.Or(o.Issuer, o.Realm))); err != nil {
+		return err
+	}
 	pool, err := password.New(o.Passwords)
 	if err != nil {
 		return err

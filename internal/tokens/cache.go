@@ -48,6 +48,8 @@ type entry struct {
 	digest   digest
 	lastSign time.Time // of life, when it was loaded
 	loadedAt int64     // ns since 1970
+
+	generation uint64 // of the signing keys, for a signed token
 }
 
 // current reports whether nothing has come in that makes the entry untrue.

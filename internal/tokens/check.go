@@ -32,6 +32,10 @@ func (s *Service) Check(ctx context.Context, p Presented) (*identity.Identity, e
 	candidates := digests(room[:0], p.Token.Reveal(), s.keys)
 	refusal, from := refusedMalformed, fromForm
 	now := s.now()
+	if len(candidates) == 0 && LooksSigned(p.Token.Reveal()) {
+		id, from, err := s.checkSigned(ctx, p, now)
+		return id, s.concluded(ctx, from, err, now)
+	}
 	for _, d := range candidates {
 		var id *identity.Identity
 		var err error
@@ -42,18 +46,31 @@ func (s *Service) Check(ctx context.Context, p Presented) (*identity.Identity, e
 		}
 		var r *Refusal
 		if !errors.As(err, &r) {
-			s.counts.check(undecided, from)
-			s.recordFailure(ctx, err, now)
-			return nil, err
+			return nil, s.concluded(ctx, from, err, now)
 		}
 		refusal = r
 		if r.Reason != ReasonUnknown {
 			break
 		}
 	}
-	s.counts.check(resultOf(refusal), from)
-	s.recordRefusal(ctx, refusal, now)
-	return nil, refusal
+	return nil, s.concluded(ctx, from, refusal, now)
+}
+
+// concluded counts what a check has come to and writes its event; it returns
+// the error.
+func (s *Service) concluded(ctx context.Context, from answeredFrom, err error, now time.Time) error {
+	var refusal *Refusal
+	switch {
+	case err == nil:
+		s.counts.check(accepted, from)
+	case errors.As(err, &refusal):
+		s.counts.check(resultOf(refusal), from)
+		s.recordRefusal(ctx, refusal, now)
+	default:
+		s.counts.check(undecided, from)
+		s.recordFailure(ctx, err, now)
+	}
+	return err
 }
 
 // checkDigest decides by one digest of what was presented, and says where the
@@ -146,6 +163,8 @@ func newEntry(d digest, found store.FoundToken, h *holder, now time.Time) *entry
 		e.refusal = e.refuse(ReasonRevoked)
 	case badScope(t):
 		e.refusal = e.refuse(ReasonUnknown)
+	case Class(t.Class) == Refresh: // gets pairs, and opens nothing
+		e.refusal = e.refuse(ReasonKind)
 	}
 	return e
 }
@@ -340,9 +359,13 @@ func (s *Service) recordCheck(ctx context.Context, e *entry, now time.Time) {
 // recordRefusal writes the event of a refused token. Tokens that nothing is
 // known of are only counted by address: anybody can send any number of them.
 func (s *Service) recordRefusal(ctx context.Context, r *Refusal, now time.Time) {
-	key := audit.TallyKey{Action: audit.ActionCheck, Reason: string(r.Reason), Addr: audit.FromContext(ctx).Addr, Token: r.TokenID}
+	s.recordRefusalOf(ctx, audit.ActionCheck, r, now)
+}
+
+func (s *Service) recordRefusalOf(ctx context.Context, action string, r *Refusal, now time.Time) {
+	key := audit.TallyKey{Action: action, Reason: string(r.Reason), Addr: audit.FromContext(ctx).Addr, Token: r.TokenID}
 	event := func() store.Event {
-		e := audit.Event(ctx, now, nil, audit.ActionCheck, audit.Refused)
+		e := audit.Event(ctx, now, nil, action, audit.Refused)
 		e.Reason, e.ActorID, e.ActorName, e.TokenID = string(r.Reason), r.AccountID, r.AccountName, r.TokenID
 		e.Detail = audit.Asked(ctx, "")
 		return e

@@ -20,6 +20,12 @@ type Class string
 const (
 	Personal Class = "personal" // of a person, made by hand or by a client that logs in
 	Robot    Class = "robot"    // of a machine
+
+	// Refresh is a family: its secrets get pairs, one after the other, and open
+	// no door. Access is what a family's signed tokens are; no token that is
+	// stored has this class.
+	Refresh Class = "refresh"
+	Access  Class = "access"
 )
 
 // prefixes begin the secrets of each class, so that people and scanners can
@@ -27,6 +33,7 @@ const (
 var prefixes = map[Class]string{
 	Personal: "lkp_",
 	Robot:    "lkr_",
+	Refresh:  "lkf_",
 }
 
 // Form says what the secret of a token looks like.
@@ -176,7 +183,7 @@ func looksHex(text string) bool {
 
 // Recognised reports whether text has the shape of any token that this server
 // gives out, mistyped ones included, to tell tokens from passwords where either may stand.
-func Recognised(text string) bool { return ClaimsNative(text) || looksHex(text) }
+func Recognised(text string) bool { return ClaimsNative(text) || looksHex(text) || LooksSigned(text) }
 
 // digests appends the digests under which a presented secret may be stored,
 // one for each server secret that could be behind it. None means that the

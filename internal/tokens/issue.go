@@ -150,27 +150,8 @@ func (s *Service) epochFor(caller *identity.Identity, owner *holder) int64 {
 
 // insert writes the token, if its account still may have one more.
 func (s *Service) insert(ctx context.Context, tx store.Tx, caller *identity.Identity, t store.Token, first store.Secret) error {
-	account, err := tx.LockAccount(t.AccountID)
-	if errors.Is(err, store.ErrNotFound) {
-		return fault.NotFoundf("there is no such account")
-	}
+	account, err := s.admit(tx, caller, t)
 	if err != nil {
-		return err
-	}
-	if account.Disabled {
-		return fault.Conflictf("the account is disabled")
-	}
-	if account.Epoch > t.Epoch {
-		return errRevoked
-	}
-	if err := stands(tx, caller); err != nil {
-		return err
-	}
-	most := s.Policy().MaxPerAccount
-	if account.MaxTokens > 0 {
-		most = account.MaxTokens
-	}
-	if err := hasRoom(tx, t, most); err != nil {
 		return err
 	}
 	if err := tx.InsertToken(t, first); err != nil {
@@ -179,6 +160,32 @@ func (s *Service) insert(ctx context.Context, tx store.Tx, caller *identity.Iden
 	e := audit.Event(ctx, t.CreatedAt, caller, "token.issue", audit.OK)
 	e.Target, e.Detail = t.ID, issuedDetail(t, account.Name)
 	return tx.AppendEvent(e)
+}
+
+// admit locks the account that a new token is for, and refuses the token where
+// the account must not get it (any more), or the caller must not hand it out.
+func (s *Service) admit(tx store.Tx, caller *identity.Identity, t store.Token) (store.Account, error) {
+	account, err := tx.LockAccount(t.AccountID)
+	if errors.Is(err, store.ErrNotFound) {
+		return account, fault.NotFoundf("there is no such account")
+	}
+	if err != nil {
+		return account, err
+	}
+	if account.Disabled {
+		return account, fault.Conflictf("the account is disabled")
+	}
+	if account.Epoch > t.Epoch {
+		return account, errRevoked
+	}
+	if err := stands(tx, caller); err != nil {
+		return account, err
+	}
+	most := s.Policy().MaxPerAccount
+	if account.MaxTokens > 0 {
+		most = account.MaxTokens
+	}
+	return account, hasRoom(tx, t, most)
 }
 
 // hasRoom refuses a token past the most live ones that its account may have; 0

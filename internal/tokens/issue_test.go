@@ -141,7 +141,8 @@ func at(later time.Duration) time.Time {
 func TestPolicyThatMakesNoSense(t *testing.T) {
 	c := newCore(t)
 	for name, p := range map[string]tokens.Policy{
-		"an unknown class":            {Classes: map[tokens.Class]tokens.Life{"refresh": {}}},
+		"an unknown class":            {Classes: map[tokens.Class]tokens.Life{"nobody": {}}},
+		"access tokens without end":   {Classes: map[tokens.Class]tokens.Life{tokens.Access: {}}},
 		"a negative default":          {Classes: map[tokens.Class]tokens.Life{tokens.Robot: {Default: -1}}},
 		"a negative longest":          {Classes: map[tokens.Class]tokens.Life{tokens.Robot: {Max: -1}}},
 		"a negative idle time":        {Classes: map[tokens.Class]tokens.Life{tokens.Robot: {Idle: -1}}},

@@ -62,9 +62,13 @@ func State(t store.Token, accountEpoch int64, now time.Time) store.TokenState {
 	return store.TokenLive
 }
 
-// Recognise finds the token that a secret belongs to, whatever state it is in,
+// recognise finds the token that a secret belongs to, whatever state it is in,
 // without counting as a use. Nobody learns of it but the holder of the secret.
+// Of a signed token it finds the family.
 func (s *Service) recognise(ctx context.Context, text string) (store.FoundToken, error) {
+	if s.signer != nil && LooksSigned(text) {
+		return s.recogniseSigned(ctx, text)
+	}
 	var room [2]digest
 	for _, d := range digests(room[:0], text, s.keys) {
 		found, err := s.store.TokenByDigest(ctx, d[:])

@@ -25,19 +25,35 @@ type Policy struct {
 
 	// MaxOverlap bounds for how long the old secret of a rotation may live on.
 	MaxOverlap time.Duration
+
+	// Leeway is for how long a used refresh token gets the same successor once
+	// more, for clients that did not hear the answer; default 10 s; negative: it
+	// never does. KeepReused leaves a family alive whose used refresh token
+	// comes back later; by default that ends it.
+	Leeway     time.Duration
+	KeepReused bool
+
+	// Audiences are the services for which access tokens may be asked for,
+	// beside this server's own doors.
+	Audiences []string
 }
 
 // DefaultPolicy returns what is in force without any configuration: personal
 // tokens live 90 days and at most a year, robots' a year and at most two, and
-// neither ends for being unused, unless that is asked for.
+// neither ends for being unused, unless that is asked for. A family of refresh
+// tokens lives 30 days, or until it is unused for 14, and access tokens live 5
+// minutes, and at most an hour.
 func DefaultPolicy() Policy {
 	return Policy{
 		Classes: map[Class]Life{
 			Personal: {Default: 90 * day, Max: 366 * day},
 			Robot:    {Default: 365 * day, Max: 731 * day},
+			Refresh:  {Default: 30 * day, Max: 366 * day, Idle: 14 * day},
+			Access:   {Default: 5 * time.Minute, Max: time.Hour},
 		},
 		MaxPerAccount: 1000,
 		MaxOverlap:    7 * day,
+		Leeway:        10 * time.Second,
 	}
 }
 
@@ -64,5 +80,12 @@ func (p Policy) withDefaults() (Policy, error) {
 	if p.MaxOverlap != 0 {
 		d.MaxOverlap = p.MaxOverlap
 	}
+	if p.Leeway != 0 {
+		d.Leeway = max(p.Leeway, 0)
+	}
+	if access := d.Classes[Access]; access.Default <= 0 || access.Max <= 0 {
+		return Policy{}, fmt.Errorf("access tokens need an end")
+	}
+	d.KeepReused, d.Audiences = p.KeepReused, p.Audiences
 	return d, nil
 }

@@ -14,6 +14,9 @@ const (
 	ReasonRotated   Reason = "rotated" // the old secret of a rotation, past its overlap
 	ReasonDisabled  Reason = "disabled"
 	ReasonAddress   Reason = "address" // not from where it may be used
+	ReasonKind      Reason = "kind"    // good for something else than what was asked
+	ReasonReused    Reason = "reused"  // a refresh token that was used before
+	ReasonClient    Reason = "client"  // a refresh token of another client
 )
 
 // Refusal says that a presented token does not count, and why. The ids are

@@ -39,6 +39,9 @@ func (s *Service) rotate(ctx context.Context, caller *identity.Identity, id stri
 	if err != nil {
 		return Issued{}, err
 	}
+	if Class(seen.Class) == Refresh {
+		return Issued{}, fault.Conflictf("a family gets its next secret by being refreshed: present its refresh token")
+	}
 	owner, err := s.owner(ctx, seen.AccountID)
 	if err != nil {
 		return Issued{}, err

@@ -32,12 +32,13 @@ func reasons() []Reason {
 	return []Reason{
 		ReasonMalformed, ReasonUnknown, ReasonExpired, ReasonIdle,
 		ReasonRevoked, ReasonRotated, ReasonDisabled, ReasonAddress,
+		ReasonKind,
 	}
 }
 
 // results is how many there are; the last is for a reason that is not in the
 // list.
-const results = firstReason + 8 + 1
+const results = firstReason + 9 + 1
 
 // Results names what checks lead to, in the order of [Stats.Checks].
 func Results() []string {
@@ -66,6 +67,8 @@ func resultOf(r *Refusal) int {
 		return firstReason + 6
 	case ReasonAddress:
 		return firstReason + 7
+	case ReasonKind:
+		return firstReason + 8
 	}
 	return results - 1
 }
@@ -84,9 +87,9 @@ func Events() []string { return []string{"issued", "rotated", "revoked"} }
 // Classes names the classes of tokens, in the order of [Stats.Tokens]. "all"
 // stands for those that ended together with all others of their account,
 // whatever their class.
-func Classes() []string { return []string{"all", string(Personal), string(Robot)} }
+func Classes() []string { return []string{"all", string(Personal), string(Robot), string(Refresh)} }
 
-const classCount = 3
+const classCount = 4
 
 func classIndex(class string) int {
 	switch Class(class) {
@@ -94,6 +97,8 @@ func classIndex(class string) int {
 		return 1
 	case Robot:
 		return 2
+	case Refresh:
+		return 3
 	}
 	return 0
 }

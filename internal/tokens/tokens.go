@@ -23,6 +23,7 @@ import (
 // Store is what the core needs of a store.
 type Store interface {
 	store.TokenReader
+	store.FamilyReader
 	store.ChangeReader
 	store.Updater
 	store.Batcher
@@ -82,6 +83,9 @@ type Service struct {
 	now    func() time.Time
 	opts   Options
 	counts counts
+
+	signer Signer // nil: there are no signed tokens
+	shapes []Shape
 
 	cache    *cache
 	unknowns *unknowns
