@@ -79,6 +79,9 @@ var notFollowed = map[string]map[string]string{
 		`level=INFO msg="the configuration was reloaded" changed="log.level routes"`:       "TestReloadTakesEffectOrNot has them",
 		"# prometheus.yml": "it is Prometheus's",
 	},
+	"docs/performance.md": {
+		"make bench                                       # some minutes, on a machine that does nothing else": "it takes minutes, and a machine that does nothing else",
+	},
 	"docs/proxies.md": {
 		"forward_auth 127.0.0.1:8080 {": "a part of a configuration that the page advises against",
 	},

@@ -44,7 +44,7 @@ REQUEST=$(curl -s -D - -o /dev/null -H "Authorization: Bearer $(cat token.txt)" 
 		name: "keys", page: "docs/keys.md",
 		places: []string{" ID ", ` "$ID" `},
 		first:  signedIn,
-		before: map[string]string{"latchkey keys revoke": `ID=$(latchkey keys list -q | head -n 1)`},
+		before: map[string]string{"latchkey keys revoke": `ID=$(latchkey keys list -q | sed -n 1p)`},
 		keys:   []typed{{"and all that is signed by it?", "y"}},
 	},
 	{
@@ -83,6 +83,7 @@ latchkey serve --config etc/latchkey/latchkey.yaml
 echo 'log: {level: debug}' > etc/latchkey/latchkey.yaml`,
 		before: map[string]string{
 			"latchkey restore --end-tokens": "stop_server; rm latchkey-data/latchkey.db*",
+			"latchkey doctor":               "chmod 0600 etc/latchkey/latchkey.yaml",
 			"latchkey backup move.backup":   "latchkey serve; test $(curl -s -o /dev/null -w '%{http_code}' -H \"Authorization: Bearer $TOKEN\" $ORIGIN/latchkey/api/v1/tokens) = 401; stop_server",
 		},
 		prepare: func(t *testing.T, f *follower) {
