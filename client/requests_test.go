@@ -148,6 +148,24 @@ func TestRequests(t *testing.T) {
 			seen{"POST /latchkey/api/v1/tokens/tok1/rotate", `{"overlap":60,"until_used":true}`, bearer},
 		},
 		{
+			"create a pair",
+			func(ctx context.Context, c *client.Client) error {
+				_, err := c.Tokens.CreatePair(ctx, api.CreateTokenPair{Name: "app", Audience: []string{"https://a.example"}})
+				return err
+			},
+			201, `{"access_token":"e.y.J","refresh_token":"lkf_x"}`,
+			seen{"POST /latchkey/api/v1/token-pairs", `{"name":"app","audience":["https://a.example"]}`, bearer},
+		},
+		{
+			"refresh a pair sends no credential",
+			func(ctx context.Context, c *client.Client) error {
+				_, err := c.Tokens.RefreshPair(ctx, api.RefreshTokenPair{RefreshToken: "lkf_x", ClientID: "app"})
+				return err
+			},
+			200, `{"access_token":"e.y.J","refresh_token":"lkf_y"}`,
+			seen{"POST /latchkey/api/v1/token-pairs/refresh", `{"refresh_token":"lkf_x","client_id":"app"}`, ""},
+		},
+		{
 			"revoke a token",
 			func(ctx context.Context, c *client.Client) error { return c.Tokens.Revoke(ctx, "tok1", "leaked") },
 			204, "",

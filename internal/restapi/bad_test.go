@@ -161,6 +161,8 @@ func bodyFor(route restapi.Route, secret string) string {
 		return `{}`
 	case "POST /grants":
 		return `{"group":"everyone","scope":"path:/a:read"}`
+	case "POST /token-pairs/refresh":
+		return fmt.Sprintf(`{"refresh_token":%q}`, secret)
 	case "POST /revoke", "POST /check":
 		return fmt.Sprintf(`{"token":%q}`, secret)
 	case "POST /password":

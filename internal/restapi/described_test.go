@@ -16,6 +16,7 @@ type describedRoute struct {
 	media string // of the answer; "": JSON
 
 	missing   bool // it can be 404 besides for what its path names
+	refuses   bool // it can be 401 although it is public
 	conflicts bool // it can be 409: among others, for a name that two accounts have
 }
 
@@ -33,6 +34,8 @@ var describedRoutes = []describedRoute{
 	{route: "PATCH /tokens/{id}", id: "updateToken", summary: "Rename, label, narrow or shorten a token", in: api.UpdateToken{}, out: api.Token{}, conflicts: true},
 	{route: "DELETE /tokens/{id}", id: "revokeToken", summary: "End a token", in: api.RevokeReason{}, optional: true},
 	{route: "POST /tokens/{id}/rotate", id: "rotateToken", summary: "Give a token a new secret", in: api.RotateToken{}, optional: true, out: api.NewToken{}, conflicts: true},
+	{route: "POST /token-pairs", id: "createTokenPair", summary: "Make a signed access token and a refresh token, and begin a family", in: api.CreateTokenPair{}, out: api.TokenPair{}, conflicts: true, missing: true},
+	{route: "POST /token-pairs/refresh", id: "refreshTokenPair", summary: "Use a refresh token for the next pair", in: api.RefreshTokenPair{}, out: api.TokenPair{}, refuses: true},
 	{route: "POST /revoke", id: "revokeSecret", summary: "End the token whose secret is sent", in: api.Revoke{}},
 
 	{route: "GET /whoami", id: "whoAmI", summary: "Show who the caller is and what its credential may do", out: api.WhoAmI{}},

@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/internal/coretest"
 	"github.com/latchkey-auth/latchkey/internal/credential"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/restapi"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 	"github.com/latchkey-auth/latchkey/internal/web"
@@ -27,7 +28,10 @@ type direct struct {
 
 func newDirect(f *testing.F) direct {
 	f.Helper()
-	core := coretest.New(f, coretest.Options{})
+	core := coretest.New(f, coretest.Options{Signing: keyring.Policy{Longest: time.Hour}})
+	if err := core.Signing.Start(f.Context()); err != nil {
+		f.Fatal(err)
+	}
 	return direct{core: core, handler: web.Identify(nil, restapi.New(restapi.Options{
 		Tokens: core.Tokens, Accounts: core.Accounts, Audit: core.Audit, Keys: core.Keys, Log: core.Log,
 		Check: &credential.Checker{Tokens: core.Tokens, Passwords: core.Accounts},

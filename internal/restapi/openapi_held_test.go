@@ -113,6 +113,7 @@ type askedFor struct{ path, body string }
 // path does not name it.
 var ofNobody = map[string]askedFor{
 	"POST /tokens":        {"/tokens", `{"name":"n","owner":"nobody"}`},
+	"POST /token-pairs":   {"/token-pairs", `{"name":"n","owner":"nobody"}`},
 	"GET /tokens":         {"/tokens?owner=nobody", ""},
 	"POST /tokens/revoke": {"/tokens/revoke", `{"query":{"owner":"nobody"},"dry_run":true}`},
 	"POST /explain":       {"/explain", `{"account":"nobody"}`},
@@ -124,6 +125,7 @@ var ofNobody = map[string]askedFor{
 // twin, bob and the group crew are there, and the token has ended.
 var conflicting = map[string]askedFor{
 	"POST /tokens":                            {"/tokens", `{"name":"n","owner":"twin"}`},
+	"POST /token-pairs":                       {"/token-pairs", `{"name":"n","owner":"twin"}`},
 	"GET /tokens":                             {"/tokens?owner=twin", ""},
 	"POST /tokens/revoke":                     {"/tokens/revoke", `{"query":{"name":"thing"},"expect":99}`},
 	"PATCH /tokens/{id}":                      {"/tokens/{id}", `{"name":"m"}`},
@@ -172,6 +174,9 @@ func provoke(s *site, route restapi.Route, status int, fill func(string) string)
 	case http.StatusBadRequest:
 		return s.admin().do(method, path+"?no-such-parameter=1", fill(op.body))
 	case http.StatusUnauthorized:
+		if route.Needs.Public() {
+			return s.nobody().do(method, path, `{"refresh_token":"none of ours"}`)
+		}
 		return s.nobody().do(method, path, fill(op.body))
 	case http.StatusForbidden:
 		if route.Needs.Public() {

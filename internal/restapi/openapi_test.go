@@ -123,6 +123,9 @@ func statusesOf(r restapi.Route, o describedRoute) []int {
 	} else if o.in != nil {
 		all = append(all, 403, 503)
 	}
+	if o.refuses {
+		all = append(all, 401)
+	}
 	if o.missing || inBraces.MatchString(r.Path) {
 		all = append(all, 404)
 	}

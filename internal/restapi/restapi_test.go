@@ -8,10 +8,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/internal/coretest"
 	"github.com/latchkey-auth/latchkey/internal/credential"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/restapi"
 	"github.com/latchkey-auth/latchkey/internal/store"
 	"github.com/latchkey-auth/latchkey/internal/web"
@@ -26,7 +28,7 @@ type site struct {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	core := coretest.New(t, coretest.Options{})
+	core := coretest.New(t, coretest.Options{Signing: keyring.Policy{Longest: time.Hour}})
 	handler := restapi.New(restapi.Options{
 		Tokens: core.Tokens, Accounts: core.Accounts, SigningKeys: core.Signing, Audit: core.Audit, Chain: core.Chain, Keys: core.Keys, Log: core.Log,
 		Check: &credential.Checker{Tokens: core.Tokens, Passwords: core.Accounts},

@@ -80,6 +80,8 @@ func Routes() []Route {
 		{"PATCH", "/tokens/{id}", write(ofTokens...), nil, (*call).updateToken},
 		{"DELETE", "/tokens/{id}", orItself(remove(ofTokens...)), nil, (*call).revokeToken},
 		{"POST", "/tokens/{id}/rotate", write(ofTokens...), nil, (*call).rotateToken},
+		{"POST", "/token-pairs", write(ofTokens...), nil, (*call).createPair},
+		{"POST", "/token-pairs/refresh", Right{public: true}, nil, (*call).refreshPair},
 		{"POST", "/revoke", Right{public: true}, nil, (*call).revokeSecret},
 
 		{"GET", "/whoami", read(accounts.Self), nil, (*call).whoAmI},
