@@ -3,7 +3,6 @@ package securitydoc
 // Why something is not there, where several statements share the reason.
 const (
 	noOAuth         = "there is no OAuth authorization or token endpoint in this version"
-	noRefresh       = "there are no refresh tokens in this version: tokens are rotated by their owner"
 	noDevices       = "there is no device flow in this version"
 	noExchange      = "there is no token exchange and no federation in this version"
 	noIntrospection = "there is no OAuth introspection or revocation endpoint in this version"
@@ -41,14 +40,14 @@ func Chapters() []Chapter {
 			{ID: "S20", Text: "A page of another origin cannot use credentials that a browser adds."},
 		}},
 		{"Refresh tokens", []Statement{
-			{ID: "S21", Text: "Of many who refresh at once, one set of successors comes out.", Absent: noRefresh},
-			{ID: "S22", Text: "Using a spent refresh token ends its family and tells the owner.", Absent: noRefresh},
-			{ID: "S23", Text: "Within a leeway a retry gets the same successor, a few times, for the same client.", Absent: noRefresh},
-			{ID: "S24", Text: "A refresh token is of use to its client alone.", Absent: noRefresh},
-			{ID: "S25", Text: "Families end, however often they are refreshed.", Absent: noRefresh},
-			{ID: "S26", Text: "Scope shrinks at a refresh and never grows.", Absent: noRefresh},
-			{ID: "S27", Text: "A new password, disabling or withdrawn consent ends all families.", Absent: noRefresh},
-			{ID: "S28", Text: "That a refresh token is spent is durable and known to all nodes.", Absent: noRefresh},
+			{ID: "S21", Text: "Of many who refresh at once, one set of successors comes out."},
+			{ID: "S22", Text: "Using a spent refresh token ends its family, and the audit log says so; the owner gets no mail yet."},
+			{ID: "S23", Text: "Within a leeway a retry gets the same successor, a few times, for the same client."},
+			{ID: "S24", Text: "A refresh token is of use to its client alone."},
+			{ID: "S25", Text: "Families end, however often they are refreshed."},
+			{ID: "S26", Text: "Scope shrinks at a refresh and never grows."},
+			{ID: "S27", Text: "A new password, disabling or withdrawn consent ends all families."},
+			{ID: "S28", Text: "That a refresh token is spent is durable and known to all nodes."},
 			{ID: "S29", Text: "Deleting an account and making one of the same name revives no token."},
 		}},
 		{"Device flow", []Statement{
@@ -62,7 +61,7 @@ func Chapters() []Chapter {
 			{ID: "S35", Text: "The token that is exchanged is live and meant for the caller.", Absent: noExchange},
 			{ID: "S36", Text: "What comes out is narrower and shorter.", Absent: noExchange},
 			{ID: "S37", Text: "Delegation names all actors, and impersonation needs a right and a reason.", Absent: noExchange},
-			{ID: "S38", Text: "Kinds of token cannot stand in for each other.", Absent: noExchange},
+			{ID: "S38", Text: "Kinds of token cannot stand in for each other."},
 			{ID: "S39", Text: "A kind that cannot be issued is refused.", Absent: noExchange},
 			{ID: "S40", Text: "Identities of CI systems are matched exactly and used once.", Absent: noExchange},
 		}},
@@ -73,7 +72,7 @@ func Chapters() []Chapter {
 			{ID: "S44", Text: "A wrong hint about the kind of token changes nothing.", Absent: noIntrospection},
 			{ID: "S45", Text: "Revoking what is unknown succeeds, and what is another client's is never done.", Absent: noIntrospection},
 			{ID: "S46", Text: "A revocation that could not be stored is 503, not a success."},
-			{ID: "S47", Text: "Revoking a grant ends what came from it.", Absent: noIntrospection},
+			{ID: "S47", Text: "Revoking a grant ends what came from it."},
 			{ID: "S48", Text: "The metadata are exact: what they say works, and nothing else does.", Absent: noIntrospection},
 			{ID: "S49", Text: "Published keys have no private part, and caches let go of them in time."},
 		}},
