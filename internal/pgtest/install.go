@@ -53,7 +53,7 @@ type initializer struct {
 func newInitializer(folder *proctest.Folder) (*initializer, error) {
 	i := &initializer{
 		data: folder.Join("server", "data"),
-		log:  folder.Join("postgres.log"),
+		log:  logPath(folder),
 		env:  []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC"},
 		user: proctest.Unprivileged(superuser, "nobody"), // initdb and postgres refuse to run as root
 	}
