@@ -105,7 +105,7 @@ func written(text string) [][]byte {
 		text: true, url.QueryEscape(text): true, url.PathEscape(text): true,
 		string(quoted[1 : len(quoted)-1]): true, string(wide): true,
 		hex.EncodeToString([]byte(text)): true, strings.ToUpper(hex.EncodeToString([]byte(text))): true,
-		fmt.Sprint([]byte(text)): true, // a slice of bytes, printed
+		strings.Trim(fmt.Sprint([]byte(text)), "[]"): true, // bytes, printed
 	}
 	for before := range 3 { // where in three bytes the secret begins
 		inside := inBase64At(text, before)
@@ -126,35 +126,31 @@ func inBase64At(secret string, before int) string {
 	return encoded[(before*8+5)/6 : (before+len(secret))*8/6]
 }
 
-// found names the secrets in a content.
-func (h *hunt) found(content []byte) []string {
+// found names the secrets in a content, with what stands before them.
+func (h *hunt) found(content []byte) map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	seen := map[string]bool{}
-	var list []string
+	seen := map[string]string{}
 	for i := 0; i+8 <= len(content); i++ {
 		if !h.begun[binary.LittleEndian.Uint16(content[i:])] {
 			continue
 		}
 		for _, n := range h.forms[binary.LittleEndian.Uint64(content[i:])] {
-			if !seen[n.what] && bytes.HasPrefix(content[i:], n.text) {
-				seen[n.what] = true
-				list = append(list, fmt.Sprintf("%s, behind %q", n.what, clipped(content[max(0, i-80):i])))
+			if _, is := seen[n.what]; !is && bytes.HasPrefix(content[i:], n.text) {
+				seen[n.what] = strings.ToValidUTF8(string(content[max(0, i-80):i]), "?")
 			}
 		}
 	}
-	return list
+	return seen
 }
-
-func clipped(b []byte) string { return strings.ToValidUTF8(string(b), "?") }
 
 // clean fails the test for each secret in a content, and when the canary is
 // not in it: what is known to be there shows that the place was really looked
 // into, and that a secret would have been found.
 func (h *hunt) clean(t *testing.T, where, canary string, content []byte) {
 	t.Helper()
-	for _, what := range h.found(content) {
-		t.Errorf("%s has %s, want it nowhere", where, what)
+	for what, before := range h.found(content) {
+		t.Errorf("%s has %s, behind %q, want it nowhere", where, what, before)
 	}
 	look := newHunt()
 	look.plant("the canary", canary)
@@ -234,7 +230,7 @@ func TestHunt(t *testing.T) {
 		}
 	}
 	for _, content := range []string{"", "short", token[:10] + strings.Repeat(".", 40), string(quoted[:6]), digits[:8], strings.Repeat("a", 100)} {
-		if got := h.found([]byte(content)); got != nil {
+		if got := h.found([]byte(content)); len(got) != 0 {
 			t.Errorf("found(%q) = %q, want nothing", content, got)
 		}
 	}
@@ -247,7 +243,7 @@ func TestHunt(t *testing.T) {
 	if got := h.found(files(t, folder)); len(got) != 1 {
 		t.Errorf("in a packed file %q is found, want the token", got)
 	}
-	if got := h.found(files(t, folder, "backup")); got != nil {
+	if got := h.found(files(t, folder, "backup")); len(got) != 0 {
 		t.Errorf("without that file %q is found, want nothing", got)
 	}
 }

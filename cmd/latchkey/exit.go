@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latchkey-auth/latchkey/client"
+	"github.com/latchkey-auth/latchkey/internal/secret"
 )
 
 // Exit codes; 'latchkey help exit-codes' explains them to people.
@@ -76,12 +77,16 @@ func (env *environment) finish(command *cobra.Command, err error) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(env.stderr, "latchkey: %s\n", printable(whatHappened(err)))
+	fmt.Fprintf(env.stderr, "latchkey: %s\n", shown(whatHappened(err)))
 	for _, hint := range env.advice(command, err) {
-		fmt.Fprintf(env.stderr, "hint: %s\n", printable(hint))
+		fmt.Fprintf(env.stderr, "hint: %s\n", shown(hint))
 	}
 	return exitCode(err)
 }
+
+// shown is what can be shown of a text that may have in it what was typed: what
+// a job on a build server prints is often there for everybody to read.
+func shown(text string) string { return printable(secret.Scrub(text)) }
 
 // whatHappened words an error for people: the server's own words where it has
 // some, without the request that led to them.

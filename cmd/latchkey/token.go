@@ -65,7 +65,7 @@ func (env *environment) forEach(args []string, do func(string) error) error {
 		if err == nil {
 			continue
 		}
-		fmt.Fprintf(env.stderr, "latchkey: %s\n", printable(whatHappened(err)))
+		fmt.Fprintf(env.stderr, "latchkey: %s\n", shown(whatHappened(err)))
 		if failed++; first == nil {
 			first = err
 		}

@@ -98,8 +98,12 @@ func (s *Service) Resolve(ctx context.Context, ref string) (store.Account, error
 	return known[0], nil
 }
 
-// named lists the accounts of a name, which may be none.
+// named lists the accounts of a name, which may be none. What cannot be a name,
+// such as a token, is not even looked up: databases log what they are asked.
 func (s *Service) named(ctx context.Context, name string) ([]store.Account, error) {
+	if !audit.Printable(name) {
+		return nil, nil
+	}
 	known, err := s.store.AccountsByName(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil

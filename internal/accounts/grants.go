@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/fault"
 	"github.com/latchkey-auth/latchkey/internal/identity"
 	"github.com/latchkey-auth/latchkey/internal/scope"
+	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
 
@@ -28,6 +29,9 @@ func (s *Service) addGrant(ctx context.Context, caller *identity.Identity, accou
 	}
 	if (accountID == "") == (group == "") {
 		return store.Grant{}, fault.Invalidf("", "say either an account or a group")
+	}
+	if !audit.Printable(group) {
+		return store.Grant{}, fault.NotFoundf("there is no such account or group")
 	}
 	rules, err := parseGrants([]string{rule})
 	if err != nil {
@@ -72,6 +76,9 @@ func parseGrants(rules []string) (scope.Set, error) {
 		r, err := scope.Parse(text)
 		if err != nil {
 			return nil, fault.Invalidf("scope", "%v", err)
+		}
+		if secret.Scrub(text) != text {
+			return nil, fault.Invalidf("scope", "must not have a token in it")
 		}
 		set = append(set, r)
 	}

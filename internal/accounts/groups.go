@@ -46,6 +46,9 @@ func (s *Service) DeleteGroup(ctx context.Context, caller *identity.Identity, na
 // changeGroups runs a change that may touch what any account may do.
 func (s *Service) changeGroups(ctx context.Context, caller *identity.Identity, action, name, verb string, now time.Time, do func(store.Tx) error) error {
 	err := need(caller, Groups, verb)
+	if err == nil && !audit.Printable(name) { // a token, say: it is not looked up, as databases log what they are asked
+		err = fault.Invalidf("name", "is none that a group can have")
+	}
 	if err == nil {
 		err = s.mayHandle(ctx, caller, name)
 	}

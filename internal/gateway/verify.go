@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/credential"
 	"github.com/latchkey-auth/latchkey/internal/identity"
 	"github.com/latchkey-auth/latchkey/internal/scope"
+	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
@@ -152,7 +153,7 @@ func (v *Verifier) answer(ctx context.Context, q *Question, h http.Header, id *i
 	switch {
 	case refused != nil:
 		v.record(ctx, q, id, refused)
-		return refused.status, v.refuse(ctx, h, refused)
+		return refused.status, secret.Scrub(v.refuse(ctx, h, refused))
 	case id == nil:
 		return http.StatusOK, ""
 	}

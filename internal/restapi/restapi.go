@@ -23,6 +23,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/identity"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/scope"
+	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/serverkey"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 	"github.com/latchkey-auth/latchkey/internal/web"
@@ -91,10 +92,15 @@ func New(opts Options) *API {
 }
 
 // ServeHTTP answers a request under [api.Prefix]. Paths that are not clean
-// find nothing; they are never redirected.
+// find nothing; they are never redirected. URLs with a token in them go no
+// further, so that no database and no log of one gets to see it (S69).
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, clean := scope.CleanPath(r.URL.EscapedPath()); !clean {
 		a.fail(w, fault.NotFoundf("there is nothing at this path of the API"))
+		return
+	}
+	if secret.Scrub(r.URL.RawQuery) != r.URL.RawQuery || secret.Scrub(r.URL.EscapedPath()) != r.URL.EscapedPath() {
+		a.fail(w, fault.Invalidf("", "there is the secret of a token in the URL, which others can see; a token is named by its id, and revoked by its secret with POST %s/revoke", api.Prefix))
 		return
 	}
 	a.mux.ServeHTTP(w, r)

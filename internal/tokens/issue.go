@@ -288,6 +288,9 @@ func parseScope(texts []string) (scope.Set, error) {
 	if err != nil {
 		return nil, fault.Invalidf("scope", "%v", err)
 	}
+	if text := rules.String(); secret.Scrub(text) != text {
+		return nil, fault.Invalidf("scope", "must not have a token in it")
+	}
 	return rules, nil
 }
 

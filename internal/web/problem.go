@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/internal/fault"
+	"github.com/latchkey-auth/latchkey/internal/secret"
 )
 
 // ErrMethod says that a path does not know the request's method.
@@ -75,7 +76,7 @@ func problemOf(err error) api.Problem {
 	}
 	return api.Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code,
-		Detail: detail, Field: f.Field, Scope: f.Missing,
+		Detail: secret.Scrub(detail), Field: secret.Scrub(f.Field), Scope: secret.Scrub(f.Missing),
 	}
 }
 

@@ -26,7 +26,7 @@ func Recover(log *slog.Logger, fail http.HandlerFunc, next http.Handler) http.Ha
 			if v == http.ErrAbortHandler { //nolint:errorlint // it is panicked with as it is
 				panic(v)
 			}
-			log.Error("a handler panicked", "panic", v, "method", r.Method, "path", secret.Scrub(r.URL.Path),
+			log.Error("a handler panicked", "panic", v, "method", secret.Scrub(r.Method), "path", secret.Scrub(r.URL.Path),
 				"request_id", RequestID(w), "stack", string(debug.Stack()))
 			if noted.status != 0 {
 				panic(http.ErrAbortHandler)

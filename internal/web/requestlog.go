@@ -21,7 +21,7 @@ func LogRequests(log *slog.Logger, next http.Handler) http.Handler {
 		noted := &statusWriter{ResponseWriter: w}
 		defer func() {
 			from := audit.FromContext(r.Context())
-			log.Debug("request", "method", r.Method, "path", secret.Scrub(r.URL.EscapedPath()), "status", noted.status,
+			log.Debug("request", "method", secret.Scrub(r.Method), "path", secret.Scrub(r.URL.EscapedPath()), "status", noted.status,
 				"took", time.Since(began), "addr", from.Addr, "request_id", from.RequestID)
 		}()
 		next.ServeHTTP(noted, r)
