@@ -98,7 +98,6 @@ var notFollowed = map[string]map[string]string{
 		"machine pulp.example.com login __token__ password lkp_…":                          "testPackages installs with such a file",
 		"curl -m 5 http://pulp.example.com:24817/pulp/api/v3/status/":                      "it takes another machine",
 		"CREATE ROLE latchkey LOGIN PASSWORD 'a password for this role';":                  "testDjangoSource runs it",
-		"[Unit]":   "the package has the unit, and TestDebianPackage looks at it",
 		"server {": "a part of a configuration; TestProxies has a whole one",
 		"apt-get install -y python3-venv git openssl postgresql curl":                                                      "package pulptest installs Pulp without touching the machine",
 		"export PATH=/opt/pulp/bin:$PATH PULP_SETTINGS=/etc/pulp/settings.py DJANGO_SETTINGS_MODULE=pulpcore.app.settings": "package pulptest starts Pulp's servers so",
