@@ -35,7 +35,7 @@ func newAuditListCommand(env *environment, use string) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:     use,
-		Short:   "Read the audit log",
+		Short:   "Read, verify and export the audit log",
 		Long:    auditLong,
 		Example: auditExample,
 		Args:    arguments(),

@@ -25,28 +25,34 @@ const rootExample = `  latchkey serve                               run a server
 // with another tree.
 func newRootCommand(env *environment) *cobra.Command {
 	root := noun("latchkey", "A token authentication server, and its command line", rootLong, rootExample,
+		newManCommand(env),
+		newVersionCommand(env),
+	)
+	group(root, "The server, where it runs:",
 		newServeCommand(env),
 		newConfigCommand(env),
 		newBackupCommand(env),
 		newRestoreCommand(env),
+		newDoctorCommand(env),
+		newHealthCommand(env),
+		newProxyCommand(env),
+		newPulpCommand(env),
+	)
+	group(root, "Your login:",
 		newLoginCommand(env),
 		newLogoutCommand(env),
 		newSwitchCommand(env),
 		newWhoamiCommand(env),
+	)
+	group(root, "Tokens, and who may do what:",
 		newTokenCommand(env),
+		newExplainCommand(env),
 		newUserCommand(env),
 		newRobotCommand(env),
 		newGroupCommand(env),
 		newGrantCommand(env),
 		newKeysCommand(env),
 		newAuditCommand(env),
-		newProxyCommand(env),
-		newPulpCommand(env),
-		newDoctorCommand(env),
-		newExplainCommand(env),
-		newHealthCommand(env),
-		newManCommand(env),
-		newVersionCommand(env),
 	)
 	root.AddCommand(helpTopics()...)
 	root.SetHelpCommand(newHelpCommand())
@@ -54,6 +60,15 @@ func newRootCommand(env *environment) *cobra.Command {
 	root.SilenceUsage = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	return root
+}
+
+// group adds commands that the help shows under a title of their own.
+func group(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, c := range commands {
+		c.GroupID = title
+	}
+	root.AddCommand(commands...)
 }
 
 // noun makes a command that only holds others. Alone it is no success: a
