@@ -68,6 +68,7 @@ func serverOptions(c config.Config) (server.Options, error) {
 			options.DRF.Form = tokens.Hex40
 		}
 	}
+	options.SimpleJWT = simpleJWT(c)
 	return options, nil
 }
 

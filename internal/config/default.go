@@ -43,7 +43,7 @@ func Default() Config {
 			},
 			Pulp: PulpSource{Name: "pulp", APIRoot: "/pulp/", Timeout: 10 * time.Second},
 		},
-		Dialects: Dialects{DRF: DRF{Enabled: true, Path: "/api-token-auth/", Form: "hex40", Idle: 90 * day}},
+		Dialects: Dialects{DRF: DRF{Enabled: true, Path: "/api-token-auth/", Form: "hex40", Idle: 90 * day}, SimpleJWT: defaultSimpleJWT()},
 		Pulp: Pulp{
 			APIRoot:           "/pulp/",
 			ContentPathPrefix: "/pulp/content/",

@@ -56,7 +56,8 @@ type PulpSource struct {
 
 // Dialects is the ways of asking for tokens that existing clients know.
 type Dialects struct {
-	DRF DRF `key:"drf" live:"yes" doc:"The token endpoint of Django REST framework (rest_framework.authtoken)."`
+	DRF       DRF       `key:"drf" live:"yes" doc:"The token endpoint of Django REST framework (rest_framework.authtoken)."`
+	SimpleJWT SimpleJWT `key:"simplejwt" doc:"The token endpoints of djangorestframework-simplejwt."`
 }
 
 // DRF is the dialect of Django REST framework's authtoken.

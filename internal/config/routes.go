@@ -130,6 +130,7 @@ func withoutStars(pattern string) string {
 
 // dialects checks that each way of asking for tokens has a path of its own.
 func (v *validation) dialects() {
+	v.simpleJWT()
 	const key = "dialects.drf.path"
 	d := v.c.Dialects.DRF
 	v.path(key, d.Path)

@@ -141,6 +141,14 @@ func TestUnsafeCombinations(t *testing.T) {
 		{"a dialect at Pulp", "dialects: {drf: {path: /pulp/}}\n" + aPulp, "dialects.drf.path", "one of Pulp's paths"},
 		{"a dialect at Pulp's token server", "dialects: {drf: {path: /token/}}\n" + aPulp, "dialects.drf.path", "one of Pulp's paths"},
 		{"a dialect everywhere", "dialects: {drf: {path: /}}", "dialects.drf.path", "a path of its own"},
+		{"pairs at a route", "dialects: {simplejwt: {path: /ap}}\n" + "routes: [{prefix: /ap/refresh/, upstream: 'http://h'}]", "dialects.simplejwt.path", "routes[0].prefix"},
+		{"pairs at Pulp", "dialects: {simplejwt: {path: /token}}\n" + aPulp, "dialects.simplejwt.path", "one of Pulp's paths"},
+		{"pairs at the other dialect", "dialects: {drf: {path: /api/token/verify}}", "dialects.simplejwt.path", "dialects.drf.path"},
+		{"pairs everywhere", "dialects: {simplejwt: {path: /}}", "dialects.simplejwt.path", "a path of its own"},
+		{"two passwords at a login", "dialects: {simplejwt: {username_field: password}}", "dialects.simplejwt.username_field", "other than password"},
+		{"a claim that has a meaning", "dialects: {simplejwt: {user_id_claim: sub}}", "dialects.simplejwt.user_id_claim", "nothing else has"},
+		{"two claims of one name", "dialects: {simplejwt: {jti_claim: token_type}}", "dialects.simplejwt.jti_claim", "nothing else has"},
+		{"a family that ends before its tokens", "dialects: {simplejwt: {rotate: true, family_lifetime: 1h}}", "dialects.simplejwt.family_lifetime", "no less"},
 	} {
 		got := loadText(t, c.doc, nil)
 		if len(got) != 1 || !strings.Contains(got[0], c.key+": ") || !strings.Contains(got[0], c.why) {

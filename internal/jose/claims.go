@@ -61,9 +61,9 @@ func (c Claims) matches(name, want string) error {
 // maxDate is the last whole number that all JSON parsers agree on.
 const maxDate = 1 << 53
 
-// date reads a time in whole seconds since 1970, the zero time if it is not
+// Date reads a time in whole seconds since 1970, the zero time if it is not
 // there. Fractions, exponents, signs and what is beyond 2^53 are refused (S53).
-func (c Claims) date(name string) (time.Time, error) {
+func (c Claims) Date(name string) (time.Time, error) {
 	v, there := c[name]
 	if !there {
 		return time.Time{}, nil

@@ -197,7 +197,7 @@ func (p Profile) judgeTimes(t *Token, now time.Time) error {
 		out  *time.Time
 	}{{"iat", &t.IssuedAt}, {"nbf", &t.NotBefore}, {"exp", &t.ExpiresAt}} {
 		var err error
-		if *d.out, err = t.Claims.date(d.name); err != nil {
+		if *d.out, err = t.Claims.Date(d.name); err != nil {
 			return err
 		}
 	}

@@ -24,19 +24,20 @@ type Door int
 
 // Doors.
 const (
-	NoDoor  Door = iota // nothing is served at the path
-	Verify              // forward-auth
-	API                 // the native API
-	Gateway             // what is passed on to another service
-	Health              // whether the server lives, and is ready
-	DRF                 // the dialect of Django REST framework's authtoken
-	JWKS                // the public keys for verifiers
+	NoDoor    Door = iota // nothing is served at the path
+	Verify                // forward-auth
+	API                   // the native API
+	Gateway               // what is passed on to another service
+	Health                // whether the server lives, and is ready
+	DRF                   // the dialect of Django REST framework's authtoken
+	JWKS                  // the public keys for verifiers
+	SimpleJWT             // the dialect of djangorestframework-simplejwt
 	doorCount
 )
 
 // String names the door as metrics have it.
 func (d Door) String() string {
-	return [...]string{"none", "verify", "api", "gateway", "health", "drf", "jwks"}[d]
+	return [...]string{"none", "verify", "api", "gateway", "health", "drf", "jwks", "simplejwt"}[d]
 }
 
 // Doors lists all doors.

@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/clock"
 	"github.com/latchkey-auth/latchkey/internal/credential"
 	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
+	"github.com/latchkey-auth/latchkey/internal/dialect/simplejwt"
 	"github.com/latchkey-auth/latchkey/internal/extauthz"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
@@ -79,6 +80,9 @@ type Options struct {
 
 	Routes []gateway.Route // what the gateway stands in front of; none: no gateway
 	DRF    *drf.Options    // nil: that dialect is off
+
+	// SimpleJWT is that dialect; nil: it is off. A reload does not change it.
+	SimpleJWT *simplejwt.Options
 
 	Metrics *metrics.Metrics // where to count; nil: counters that nobody sees
 	Tracer  *traces.Tracer   // nil: there are no traces
@@ -174,12 +178,12 @@ func (s *Server) buildCore() error {
 		return err
 	}
 	s.keyring, err = keyring.New(keyring.Options{
-		Store: o.Store, Secrets: o.Keys, Follower: s.tokens, Audit: s.audit, Log: o.Log, Now: o.Now, Policy: o.SigningKeys,
+		Store: o.Store, Secrets: o.Keys, Follower: s.tokens, Audit: s.audit, Log: o.Log, Now: o.Now, Policy: o.signingKeys(),
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.tokens.SignWith(s.keyring, tokens.AccessShape(cmp.Or(o.Issuer, o.Realm))); err != nil {
+	if err := s.tokens.SignWith(s.keyring, s.shapes()...); err != nil {
 		return err
 	}
 	pool, err := password.New(o.Passwords)
@@ -243,6 +247,10 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	if o.DRF != nil {
 		d := drf.New(*o.DRF, s.accounts, s.tokens, o.Log)
 		t.serve(s.door(metrics.DRF, d), d.Paths()...)
+	}
+	if o.SimpleJWT != nil {
+		d := simplejwt.New(*o.SimpleJWT, s.accounts, s.tokens, o.Log)
+		t.serve(s.door(metrics.SimpleJWT, d), d.Paths()...)
 	}
 	outermost := func(h http.Handler) http.Handler {
 		return web.Identify(o.Peers, web.Recover(o.Log, s.panicked, web.LogRequests(o.Log, h)))

@@ -1,0 +1,27 @@
+package server
+
+import (
+	"cmp"
+
+	"github.com/latchkey-auth/latchkey/internal/keyring"
+	"github.com/latchkey-auth/latchkey/internal/tokens"
+)
+
+// shapes are the forms of the signed tokens that this server gives out.
+func (s *Server) shapes() []tokens.Shape {
+	o := s.opts
+	list := []tokens.Shape{tokens.AccessShape(cmp.Or(o.Issuer, o.Realm))}
+	if o.SimpleJWT != nil {
+		list = append(list, o.SimpleJWT.Shape())
+	}
+	return list
+}
+
+// signingKeys is the policy of the keys, which outlive all that they sign.
+func (o Options) signingKeys() keyring.Policy {
+	p := o.SigningKeys
+	if o.SimpleJWT != nil {
+		p.Longest = max(p.Longest, o.SimpleJWT.Longest())
+	}
+	return p
+}
