@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"maps"
-	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -22,11 +21,7 @@ const root = "../.."
 // section of CONTRIBUTING.md.
 func table(t *testing.T, section string) []string {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(root, "CONTRIBUTING.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, found := strings.Cut(string(page), "\n## "+section+"\n")
+	_, text, found := strings.Cut(page(t, "CONTRIBUTING.md"), "\n## "+section+"\n")
 	if !found {
 		t.Fatalf("CONTRIBUTING.md has no section %q", section)
 	}
