@@ -105,7 +105,7 @@ func written(text string) [][]byte {
 		text: true, url.QueryEscape(text): true, url.PathEscape(text): true,
 		string(quoted[1 : len(quoted)-1]): true, string(wide): true,
 		hex.EncodeToString([]byte(text)): true, strings.ToUpper(hex.EncodeToString([]byte(text))): true,
-		strings.Trim(fmt.Sprint([]byte(text)), "[]"): true, // bytes, printed
+		strings.Trim(fmt.Sprintf("%d", []byte(text)), "[]"): true, // bytes, printed
 	}
 	for before := range 3 { // where in three bytes the secret begins
 		inside := inBase64At(text, before)
@@ -215,7 +215,7 @@ func TestHunt(t *testing.T) {
 		"key":                 string(key),
 		"half of the key":     "x" + string(key[:16]),
 		"key in hexadecimal":  hex.EncodeToString(key),
-		"key printed":         fmt.Sprint(key),
+		"key printed":         fmt.Sprintf("%d", key),
 		"key in a URL":        url.QueryEscape(string(key)),
 		"key in base64 URL":   base64.RawURLEncoding.EncodeToString(append([]byte("a"), key...)),
 	} {

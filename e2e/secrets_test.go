@@ -261,7 +261,7 @@ func (m *mine) reloadMistake(t *testing.T) {
 func (m *mine) losesDatabase(t *testing.T) {
 	t.Helper()
 	token, password := m.native("while the database is away"), m.plant("a password while the database is away", "away-password-planted")
-	restore := func() {}
+	var restore func()
 	if m.db != nil {
 		m.network.cut(true)
 		restore = func() { m.network.cut(false) }

@@ -67,9 +67,21 @@ func (s *Service) RevokeMatching(ctx context.Context, caller *identity.Identity,
 	return done, nil
 }
 
+// checkPrefix refuses a prefix that is longer than what is kept of a secret: it
+// could be a whole one, and databases log what they are asked.
+func checkPrefix(q Query) error {
+	if len(q.Prefix) > shownLength {
+		return fault.Invalidf("prefix", "must be at most the %d characters that lists show", shownLength)
+	}
+	return nil
+}
+
 func (s *Service) revokeMatching(ctx context.Context, caller *identity.Identity, r RevokeMatching) (RevokedMatching, error) {
 	if !audit.Printable(r.Reason) || len(r.Reason) > maxLabelText {
 		return RevokedMatching{}, fault.Invalidf("reason", "must be at most %d bytes that can be printed, and no token", maxLabelText)
+	}
+	if err := checkPrefix(r.Query); err != nil {
+		return RevokedMatching{}, err
 	}
 	most, err := r.most()
 	if err != nil {
@@ -116,6 +128,9 @@ func (r RevokeMatching) most() (int, error) {
 // matching counts what a query selects, up to one more than most if that is
 // not negative, and returns the first of them too.
 func (s *Service) matching(ctx context.Context, caller *identity.Identity, q Query, most int) (m Matching, first store.Position, err error) {
+	if err := checkPrefix(q); err != nil {
+		return Matching{}, store.Position{}, err
+	}
 	for _, verb := range []string{scope.Read, scope.Delete} {
 		if err := need(caller, q.AccountID, verb); err != nil {
 			return Matching{}, first, err
