@@ -31,6 +31,7 @@ func newTokenCommand(env *environment) *cobra.Command {
 		newTokenUpdateCommand(env),
 		newTokenRotateCommand(env),
 		newTokenRevokeCommand(env),
+		newTokenInspectCommand(env),
 	))
 }
 

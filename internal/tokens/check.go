@@ -59,14 +59,15 @@ func (s *Service) Check(ctx context.Context, p Presented) (*identity.Identity, e
 // concluded counts what a check has come to and writes its event; it returns
 // the error.
 func (s *Service) concluded(ctx context.Context, from answeredFrom, err error, now time.Time) error {
-	var refusal *Refusal
-	switch {
-	case err == nil:
+	if err == nil {
 		s.counts.check(accepted, from)
-	case errors.As(err, &refusal):
+		return nil
+	}
+	var refusal *Refusal // behind the return, since it is allocated
+	if errors.As(err, &refusal) {
 		s.counts.check(resultOf(refusal), from)
 		s.recordRefusal(ctx, refusal, now)
-	default:
+	} else {
 		s.counts.check(undecided, from)
 		s.recordFailure(ctx, err, now)
 	}

@@ -163,7 +163,13 @@ func (s *Service) locate(ctx context.Context, q Subject) (*store.FoundToken, []e
 		if err != nil {
 			return nil, nil, fault.FromStore(err)
 		}
+		if Class(t.Class) == Refresh {
+			t.Class = string(Access) // what opens doors is its access tokens
+		}
 		return &store.FoundToken{Token: t}, nil, nil
+	}
+	if s.signer != nil && LooksSigned(q.Secret) {
+		return s.locateSigned(ctx, q.Secret)
 	}
 	var room [2]digest
 	candidates := digests(room[:0], q.Secret, s.keys)
@@ -190,6 +196,40 @@ func (s *Service) locate(ctx context.Context, q Subject) (*store.FoundToken, []e
 	return &found, steps, nil
 }
 
+// locateSigned is locate for a signed token: what is found is its family, with
+// the ends and the scope of both.
+func (s *Service) locateSigned(ctx context.Context, text string) (*store.FoundToken, []explain.Step, error) {
+	said, err := s.readSigned(ctx, text)
+	var refusal *Refusal
+	form := explain.Step{Check: explain.Form, Result: explain.Yes, Text: "the token was signed by this server"}
+	if errors.As(err, &refusal) {
+		form.Result, form.Text = explain.No, "this is no token that this server has signed, or the key is withdrawn, or it is for another service"
+		if refusal.Reason == ReasonExpired {
+			form.Text = "the token was signed by this server and has expired"
+		}
+		return nil, []explain.Step{form}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	t, _, err := s.familyOf(ctx, said)
+	if errors.As(err, &refusal) {
+		return nil, []explain.Step{form, notKnown()}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	access, ok := accessOf(t, said)
+	if !ok {
+		form.Result, form.Text = explain.No, "nothing is left of the token's scope since its family was narrowed"
+		return nil, []explain.Step{form}, nil
+	}
+	if said.Kind == SignedRefresh {
+		access.Class = string(Refresh)
+	}
+	return &store.FoundToken{Token: access}, []explain.Step{form}, nil
+}
+
 func notKnown() explain.Step {
 	return explain.Step{
 		Check: explain.Known, Result: explain.No,
@@ -203,6 +243,9 @@ func (s *Service) standingSteps(ctx context.Context, caller *identity.Identity, 
 		{Check: explain.Known, Result: explain.Yes, Text: fmt.Sprintf("%s is the token %q of %s", t.ID, t.Name, e.holder.account.Name)},
 		ownerStep(e.holder),
 		s.revokedStep(ctx, caller, e, t),
+	}
+	if Class(t.Class) == Refresh {
+		steps = append(steps, explain.Step{Check: explain.Form, Result: explain.No, Text: "a refresh token gets the next pair and opens no door: present the access token"})
 	}
 	if badScope(t) {
 		steps = append(steps, explain.Step{Check: explain.Scope, Result: explain.No, Text: "the stored scope cannot be read, so the token may do nothing"})

@@ -168,6 +168,17 @@ func ClaimsNative(text string) bool {
 	return len(text) == nativeLength && text[:2] == "lk" && text[2] >= 'a' && text[2] <= 'z' && text[3] == '_'
 }
 
+// ClassOf returns the class that the beginning of a native secret names, "" if
+// there is none such.
+func ClassOf(text string) Class {
+	for class, prefix := range prefixes {
+		if len(text) > prefixLength && text[:prefixLength] == prefix {
+			return class
+		}
+	}
+	return ""
+}
+
 // looksHex reports whether text is 40 lower-case hexadecimal digits.
 func looksHex(text string) bool {
 	if len(text) != hexLength {

@@ -3,7 +3,6 @@ package tokens
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -195,12 +194,6 @@ func newSignedID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
-}
-
-// signedDigest is the hash by which a verified token is kept in the cache.
-func signedDigest(text string) digest {
-	var room [1 << 10]byte // more than most have, so that nothing is allocated
-	return sha256.Sum256(append(room[:0], text...))
 }
 
 // refreshDigest is the digest of a signed refresh token: of its id, since it is

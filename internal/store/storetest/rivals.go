@@ -16,6 +16,7 @@ var rivalTests = []test{
 	{"LimitHolds", rivalLimit},
 	{"OppositeLocks", rivalOppositeLocks},
 	{"RotationsLoseNothing", rivalRotations},
+	{"OneSpendsASecret", rivalSpend},
 }
 
 // together runs n callers at once and waits for them.
@@ -221,5 +222,50 @@ func rivalRotations(f fixture) {
 	if want := start.Add(16_000); err != nil || !found.Secret.CreatedAt.Equal(want) {
 		f.Errorf("the newest secret is of %v, %v, want %v: each rotation on top of the one before",
 			found.Secret.CreatedAt, err, want)
+	}
+}
+
+// rivalSpend lets many use the same refresh token: one has spent it, and all
+// others see that (S21, S28).
+func rivalSpend(f fixture) {
+	f.accounts("a")
+	f.family("fam")
+	var first, later atomic.Int32
+	together(200, func(i int) {
+		err := f.Update(f.ctx, func(tx store.Tx) error {
+			if _, err := tx.LockToken("fam"); err != nil {
+				return err
+			}
+			if _, err := tx.Spent(digest("fam")); err == nil {
+				return errors.Join(tx.CountReplay(digest("fam")), store.ErrConflict)
+			} else if !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			next := fmt.Sprint("next", i)
+			return errors.Join(
+				tx.InsertSpent(store.Spent{Digest: digest("fam"), TokenID: "fam", At: start}),
+				tx.InsertSecret(newSecret("fam", next)),
+			)
+		})
+		switch {
+		case err == nil:
+			first.Add(1)
+		case errors.Is(err, store.ErrConflict):
+			later.Add(1)
+		default:
+			f.Errorf("Update(%d) = %v, want nil or %v", i, err, store.ErrConflict)
+		}
+	})
+	if n, l := first.Load(), later.Load(); n != 1 || l != 199 {
+		f.Errorf("%d callers spent the secret and %d saw that it was, want 1 and 199", n, l)
+	}
+	successors := 0
+	for i := range 200 {
+		if _, err := f.TokenByDigest(f.ctx, digest(fmt.Sprint("next", i))); err == nil {
+			successors++
+		}
+	}
+	if successors != 1 {
+		f.Errorf("there are %d successors, want 1", successors)
 	}
 }
