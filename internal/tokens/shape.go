@@ -160,7 +160,7 @@ func LooksSigned(text string) bool {
 // [*Refusal] when it does not count. Nothing is said yet about whether its
 // family lives.
 func (s *Service) readSigned(ctx context.Context, text string) (Signed, error) {
-	worst := error(jose.ErrMalformed)
+	worst := jose.ErrMalformed
 	for i := range s.shapes {
 		shape := &s.shapes[i]
 		t, err := s.signer.Verify(ctx, text, shape.Profile)
