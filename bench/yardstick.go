@@ -39,7 +39,9 @@ func serveYardstick(kind string, args []string) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{ // with the limits that latchkey serve has
+		Addr: *addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
 	log.Fatal(server.ListenAndServe())
 }
 
