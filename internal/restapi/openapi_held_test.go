@@ -224,6 +224,7 @@ func provoke(s *site, route restapi.Route, status int, fill func(string) string)
 		return s.admin().do(method, path, fill(op.body))
 	}
 	if route.Path == "/changes" {
+		s.Ready(s.t)
 		return s.admin().begin(method, path)
 	}
 	if body, ok := questions[method+" "+route.Path]; ok {
