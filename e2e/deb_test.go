@@ -69,6 +69,9 @@ func TestDeb(t *testing.T) {
 		t.Fatal(err)
 	}
 	on.release()
+	if out, err := exec.Command("unshare", "--mount", "--pid", "--fork", "true").CombinedOutput(); err != nil {
+		proctest.Forbidden(t, "to make a namespace for mounts: "+tail(string(out), 300))
+	}
 	script, err := filepath.Abs("testdata/deb.sh")
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +81,7 @@ func TestDeb(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 77 {
-		proctest.Missing(t, "leave to mount an overlay of the file system: "+tail(string(out), 300))
+		proctest.Forbidden(t, "to mount an overlay of the file system: "+tail(string(out), 300))
 	}
 	if err != nil {
 		t.Fatalf("%v\n%s", err, tail(string(out), 4000))

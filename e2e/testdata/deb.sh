@@ -9,11 +9,11 @@ set -euo pipefail
 
 if [[ ${1:-} != --inside ]]; then
     folder=$1
-    mount -t tmpfs tmpfs "$folder"
+    mount -t tmpfs tmpfs "$folder" || exit 77
     mkdir "$folder"/{upper,work,root}
     mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" "$folder/root" || exit 77
-    mount -t proc proc "$folder/root/proc"
-    mount --rbind /dev "$folder/root/dev"
+    mount -t proc proc "$folder/root/proc" || exit 77
+    mount --rbind /dev "$folder/root/dev" || exit 77
     mount -t tmpfs tmpfs "$folder/root/run"
     mount -t tmpfs tmpfs "$folder/root/tmp"
     cp "$0" "$folder/root/tmp/deb.sh"

@@ -15,3 +15,10 @@ func Missing(t testing.TB, reason string) {
 	}
 	t.Skipf("not installed: %s", reason)
 }
+
+// Forbidden ends a test that needs what the system does not allow here, such as mounting in a container without that
+// right. Nothing can be installed against that, so the test is skipped everywhere; the reason says what was not allowed.
+func Forbidden(t testing.TB, reason string) {
+	t.Helper()
+	t.Skipf("not allowed on this machine, so this was NOT tested: %s", reason)
+}
