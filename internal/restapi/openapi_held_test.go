@@ -156,13 +156,28 @@ func TestOpenAPIStatuses(t *testing.T) {
 		name := route.Method + " " + route.Path
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, status := range statusesOf(route, described[name]) {
-				s := newSite(t)
-				r := provoke(s, route, status, s.furnish(t, route))
-				if r.status != status {
+			see := func(s *site, status int, fill func(string) string) {
+				if r := provoke(s, route, status, fill); r.status != status {
 					t.Errorf("%s made to answer %d = %d %.200s", name, status, r.status, r.body)
 				}
 			}
+			// What changes nothing is asked of one site, which then does what
+			// the route is for; the others make things that are in the way.
+			shared := newSite(t)
+			fill := shared.furnish(t, route)
+			success := 0
+			for _, status := range statusesOf(route, described[name]) {
+				switch status {
+				case http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+					s := newSite(t)
+					see(s, status, s.furnish(t, route))
+				case http.StatusOK, http.StatusCreated, http.StatusNoContent:
+					success = status
+				default:
+					see(shared, status, fill)
+				}
+			}
+			see(shared, success, fill)
 		})
 	}
 }
