@@ -4,8 +4,11 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -28,12 +31,24 @@ func (p *passing) note(what any) {
 	p.told = append(p.told, what)
 }
 
+func (p *passing) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told = nil
+}
+
+func (p *passing) all() []any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.told)
+}
+
 // The observer is told of each request that is passed on, once of its beginning
 // and once of its end, and may say which trace it belongs to.
 func TestObserver(t *testing.T) {
-	var seen string
+	var seen atomic.Value
 	upstream := rawHandler(t, func(w http.ResponseWriter, r *http.Request) {
-		seen = r.Header.Get("Traceparent")
+		seen.Store(r.Header.Get("Traceparent"))
 		if r.URL.Path == "/pulp/content/cut" {
 			panic(http.ErrAbortHandler)
 		}
@@ -49,7 +64,7 @@ func TestObserver(t *testing.T) {
 		{"/pulp/content/cut", aliceToken, []any{"to app", 0}},
 		{"/pulp/content/x", "lkp_nobodys", nil}, // goes no further
 	} {
-		p.told = nil
+		p.forget()
 		req, _ := http.NewRequest(http.MethodGet, h.URL+tt.path, nil)
 		req.Header = bearer(tt.token)
 		req.Header.Set("Traceparent", "the client's")
@@ -59,13 +74,17 @@ func TestObserver(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
-		p.mu.Lock()
-		if diff := cmp.Diff(tt.told, p.told); diff != "" {
+		var diff string
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // the end is told after the client has all
+			if diff = cmp.Diff(tt.told, p.all()); diff == "" || time.Now().After(deadline) {
+				break
+			}
+		}
+		if diff != "" {
 			t.Errorf("GET %s: what the observer is told, -want +got:\n%s", tt.path, diff)
 		}
-		p.mu.Unlock()
 	}
-	if seen != "ours" {
-		t.Errorf("the upstream gets the traceparent %q, want the observer's", seen)
+	if got := seen.Load(); got != "ours" {
+		t.Errorf("the upstream gets the traceparent %q, want the observer's", got)
 	}
 }
