@@ -16,7 +16,7 @@ build: ## the binary, in bin/
 
 test: deps check fuzz-seeds e2e ## everything, with the real programs
 
-check: fmt vet lint unit ## the quick tests: under three minutes once things are built
+check: fmt vet lint unit ## the tests without other programs, with the race detector
 
 .PHONY: deps
 deps:
