@@ -79,6 +79,10 @@ var notFollowed = map[string]map[string]string{
 		`level=INFO msg="the configuration was reloaded" changed="log.level routes"`:       "TestReloadTakesEffectOrNot has them",
 		"# prometheus.yml": "it is Prometheus's",
 	},
+	"docs/pairs.md": {
+		`curl -u alice https://latchkey.example/latchkey/api/v1/token-pairs \`: "package restapi asks the like",
+		`curl https://latchkey.example/latchkey/api/v1/token-pairs/refresh \`:  "package restapi asks the like",
+	},
 	"docs/performance.md": {
 		"make bench                                       # some minutes, on a machine that does nothing else": "it takes minutes, and a machine that does nothing else",
 	},
@@ -86,7 +90,7 @@ var notFollowed = map[string]map[string]string{
 		"forward_auth 127.0.0.1:8080 {": "a part of a configuration that the page advises against",
 	},
 	"docs/simplejwt.md": {
-		"# the output of: latchkey keys export": "settings of a service that is not here",
+		"# latchkey.pem is the first key of the output of: latchkey keys export": "TestSimpleJWTService has a service with such settings",
 	},
 	"docs/tokens.md": {
 		"Authorization: Bearer lkp_…":              "what clients send: testClients",
