@@ -28,15 +28,20 @@ func cleanPath(path string) string {
 		path = path[:4*maxValue]
 		path = path[:strings.LastIndexByte(path, '/')+1] // half of a token is not seen to be one
 	}
+	clean := url.URL{Path: hideSecretive(path)}
+	path = hideSecretive(clean.EscapedPath()) // escapes have digits too; ASCII, so it can be cut anywhere
+	return path[:min(len(path), maxValue)]
+}
+
+// hideSecretive replaces the segments of a path that may be a secret.
+func hideSecretive(path string) string {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
 		if secretive(s) {
 			segments[i] = left
 		}
 	}
-	clean := url.URL{Path: strings.Join(segments, "/")}
-	path = clean.EscapedPath() // ASCII, so it can be cut anywhere
-	return path[:min(len(path), maxValue)]
+	return strings.Join(segments, "/")
 }
 
 // secretive reports whether a segment looks like a token of any kind that is in
