@@ -5,7 +5,7 @@ GO        ?= go
 BIN       := $(CURDIR)/bin
 LINT      := $(BIN)/golangci-lint
 LINT_VERSION := v2.15.0
-FUZZTIME  ?= 5000x
+FUZZTIME  ?= 10000x
 RACE      := $(shell command -v gcc >/dev/null && echo -race)
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 

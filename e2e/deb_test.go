@@ -46,7 +46,7 @@ func inRepository(t *testing.T, env []string, name string, args ...string) strin
 func TestDeb(t *testing.T) {
 	need(t, "dpkg-deb", "unshare", "curl", "runuser", "man")
 	if os.Geteuid() != 0 {
-		t.Skip("installing a package needs root")
+		proctest.Forbidden(t, "installing a package, which takes root")
 	}
 	var files, versions []string
 	for _, version := range []string{"v1.0.0-rc.1", "v1.0.0"} {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/api"
+	"github.com/latchkey-auth/latchkey/internal/pgtest/proctest"
 )
 
 // imageConfig is what the test looks at of an image's configuration.
@@ -40,7 +41,7 @@ type imageConfig struct {
 func TestImage(t *testing.T) {
 	need(t, "buildah")
 	if os.Geteuid() != 0 {
-		t.Skip("looking into an image needs root")
+		proctest.Forbidden(t, "looking into an image, which takes root")
 	}
 	storage := t.TempDir()
 	flags := []string{"--root", filepath.Join(storage, "root"), "--runroot", filepath.Join(storage, "run"), "--storage-driver", "vfs"}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs each native fuzz target of the module for FUZZTIME (default 5000x: so many inputs), one after another. Each
+# Runs each native fuzz target of the module for FUZZTIME (default 10000x: so many inputs), one after another. Each
 # package is built once. A count, not a time: at the end of a time, Go before 1.27 now and then calls its own stopping
 # workers a failure ("context deadline exceeded", go.dev/issue/75804).
 set -euo pipefail
@@ -14,7 +14,7 @@ while read -r package dir; do
   go test -c -fuzz=. -o "$work/fuzz.test" "$package"
   for target in $targets; do
     echo "== $package $target"
-    (cd "$dir" && "$work/fuzz.test" -test.run '^$' -test.fuzz "^${target}\$" -test.fuzztime "${FUZZTIME:-5000x}" -test.fuzzcachedir "$work/cache")
+    (cd "$dir" && "$work/fuzz.test" -test.run '^$' -test.fuzz "^${target}\$" -test.fuzztime "${FUZZTIME:-10000x}" -test.fuzzcachedir "$work/cache")
     count=$((count + 1))
   done
 done < <(go list -f '{{.ImportPath}} {{.Dir}}' ./...)
