@@ -209,10 +209,10 @@ func TestLateNewsIsOldNews(t *testing.T) {
 		mustPass(t, g, "lkp_alice")
 		for i := range 20 {
 			time.Sleep(500 * time.Millisecond)
-			late := time.Since(f.opened) - 1900*time.Millisecond
+			late := time.Since(f.opened) - 1400*time.Millisecond
 			f.tell(api.EventSeen, api.Change{Position: 10, AsOf: late.Milliseconds()})
-			if h := g.Health(); i > 4 && (h.Lag < 1899*time.Millisecond || !h.Fresh) {
-				t.Fatalf("Health() with news 1.9 s late = %+v", h)
+			if h := g.Health(); i > 4 && (h.Lag < 1399*time.Millisecond || !h.Fresh) {
+				t.Fatalf("Health() with news 1.4 s late = %+v", h)
 			}
 		}
 		for range 20 {
@@ -225,6 +225,35 @@ func TestLateNewsIsOldNews(t *testing.T) {
 		}
 		asksFor(t, g, f, "with news 2.1 s late", 1)
 		asksFor(t, g, f, "again", 1)
+	})
+}
+
+// A stream whose opening was held up on its way cannot tell how new its news is:
+// another is opened, and the guard does not stay without for as long as that one
+// lasts.
+func TestLateStreamIsOpenedAnew(t *testing.T) {
+	faked(t, nil, func(t *testing.T, g *guard.Guard, f *fake) {
+		f.mu.Lock()
+		held := f.feed
+		f.slow = 1900 * time.Millisecond
+		f.mu.Unlock()
+		held.Close()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		f.mu.Lock()
+		held, f.slow = f.feed, 0
+		f.mu.Unlock()
+		for range 10 {
+			f.seen(10)
+			time.Sleep(500 * time.Millisecond)
+		}
+		f.seen(10)
+		if f.feed == held {
+			t.Error("the late stream is still followed")
+		}
+		if h := g.Health(); !h.Fresh || h.Lag > time.Second || h.Err != nil {
+			t.Errorf("Health() after a stream that was held up = %+v, want all well", h)
+		}
 	})
 }
 

@@ -27,7 +27,8 @@ type fake struct {
 	feed   *io.PipeWriter
 	opened time.Time
 	after  string
-	broken bool // nothing new is answered
+	broken bool          // nothing new is answered
+	slow   time.Duration // on the way to opening a stream
 }
 
 func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -37,6 +38,7 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	if r.URL.Path == "/latchkey/api/v1/changes" {
+		time.Sleep(f.slow)
 		body, w := io.Pipe()
 		f.feed, f.opened, f.after = w, time.Now(), r.URL.Query().Get("after")
 		context.AfterFunc(r.Context(), func() { body.CloseWithError(r.Context().Err()) })

@@ -19,6 +19,10 @@ const (
 	maxBackoff = 2 * time.Second
 )
 
+// tooLate is by how much of [Options.MaxStale] news may lag before the stream
+// is opened anew: what is left must do until the next news comes.
+const tooLate = 0.75
+
 // follow follows the server's changes until the guard is closed.
 func (g *Guard) follow() {
 	backoff := minBackoff
@@ -27,7 +31,7 @@ func (g *Guard) follow() {
 		if g.ctx.Err() != nil {
 			return
 		}
-		if heard {
+		if heard && !errors.Is(err, errLate) { // the way may really be that long
 			backoff = minBackoff
 		}
 		if !errors.Is(err, io.EOF) { // else the server ended it, as it does now and then
@@ -45,6 +49,7 @@ func (g *Guard) follow() {
 var (
 	errSilent = errors.New("nothing was heard of the server for too long")
 	errSlept  = errors.New("the clock was set, or the machine slept")
+	errLate   = errors.New("the server's news comes too late")
 )
 
 // followOnce reads one stream of changes to its end. It reports whether
@@ -90,6 +95,9 @@ func (g *Guard) hear(e client.ChangeEvent, asked *anchor) error {
 		}
 		at := now.Add(-age)
 		g.heard.Store(&at)
+		if float64(age) > tooLate*float64(g.maxStale) {
+			return errLate
+		}
 		g.state.found(g.log)
 	}
 	return nil
@@ -97,7 +105,9 @@ func (g *Guard) hear(e client.ChangeEvent, asked *anchor) error {
 
 // anchor is the time at which a stream was asked for, which lies before
 // everything that the server says of times since it was: so what is told is at
-// least as new as it seems, however long it was under way.
+// least as new as it seems, however long it was under way. The price is that a
+// question which was slow to arrive makes all that is told on its stream look
+// as old as that; asking anew mends it.
 type anchor struct{ at atomic.Pointer[time.Time] }
 
 func newAnchor() *anchor {
