@@ -248,6 +248,8 @@ func TestLateStreamIsOpenedAnew(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 		}
 		f.seen(10)
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		if f.feed == held {
 			t.Error("the late stream is still followed")
 		}
