@@ -209,7 +209,7 @@ func TestLateNewsIsOldNews(t *testing.T) {
 		mustPass(t, g, "lkp_alice")
 		for i := range 20 {
 			time.Sleep(500 * time.Millisecond)
-			late := time.Since(f.opened) - 1400*time.Millisecond
+			late := f.open() - 1400*time.Millisecond
 			f.tell(api.EventSeen, api.Change{Position: 10, AsOf: late.Milliseconds()})
 			if h := g.Health(); i > 4 && (h.Lag < 1399*time.Millisecond || !h.Fresh) {
 				t.Fatalf("Health() with news 1.4 s late = %+v", h)
@@ -217,7 +217,7 @@ func TestLateNewsIsOldNews(t *testing.T) {
 		}
 		for range 20 {
 			time.Sleep(500 * time.Millisecond)
-			late := time.Since(f.opened) - 2100*time.Millisecond
+			late := f.open() - 2100*time.Millisecond
 			f.tell(api.EventSeen, api.Change{Position: 10, AsOf: late.Milliseconds()})
 		}
 		if g.Health().Fresh {

@@ -98,7 +98,14 @@ func (f *fake) tell(name string, c api.Change) {
 
 // seen tells that the log was read to its end just now.
 func (f *fake) seen(position int64) {
-	f.tell(api.EventSeen, api.Change{Position: position, AsOf: time.Since(f.opened).Milliseconds()})
+	f.tell(api.EventSeen, api.Change{Position: position, AsOf: f.open().Milliseconds()})
+}
+
+// open returns for how long the stream has been open.
+func (f *fake) open() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Since(f.opened)
 }
 
 // yes is a good answer about a token of alice.
