@@ -75,6 +75,9 @@ func (a Algorithm) fits(public crypto.PublicKey) error {
 		if bits := k.N.BitLen(); bits < minRSABits || bits > maxRSABits || k.E < 3 || k.E&1 == 0 {
 			return fmt.Errorf("%w: an RSA key of %d bits with the exponent %d", ErrWeakKey, bits, k.E)
 		}
+		if roca(k.N) {
+			return fmt.Errorf("%w: an RSA key of a generator whose keys can be factored (CVE-2017-15361)", ErrWeakKey)
+		}
 	default:
 		return fmt.Errorf("%w: %s with a %T", ErrWeakKey, a, public)
 	}

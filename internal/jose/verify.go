@@ -131,10 +131,23 @@ func decode(text string) ([]byte, error) {
 	return b, nil
 }
 
-// keyOf finds the key that a header names, if the header is one that can be
-// taken. Where a header says where to get a key ("jwk", "jku", "x5u", "x5c"),
-// it is not listened to (S51).
+// keyOf finds the key that a header names, if the header is one of the kind of
+// token that is wanted.
 func (p Profile) keyOf(text []byte, keys Keys) (*Key, error) {
+	h, err := readHeader(text)
+	if err != nil {
+		return nil, err
+	}
+	kind, ok := h["typ"].(string)
+	if p.Type == "" || !ok || mediaType(kind) != mediaType(p.Type) {
+		return nil, fmt.Errorf("%w: it is a token of another kind", ErrMalformed)
+	}
+	return named(h, keys)
+}
+
+// readHeader reads a header that asks for nothing that changes how the token is
+// to be read.
+func readHeader(text []byte) (map[string]any, error) {
 	h, err := object(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the header: %v", ErrMalformed, err)
@@ -144,16 +157,18 @@ func (p Profile) keyOf(text []byte, keys Keys) (*Key, error) {
 			return nil, fmt.Errorf("%w: the header asks for %q", ErrMalformed, name)
 		}
 	}
-	kind, ok := h["typ"].(string)
-	if p.Type == "" || !ok || mediaType(kind) != mediaType(p.Type) {
-		return nil, fmt.Errorf("%w: it is a token of another kind", ErrMalformed)
-	}
+	return h, nil
+}
+
+// named finds the key that a header names. Where the header says where to get a
+// key ("jwk", "jku", "x5u", "x5c"), it is not listened to (S51).
+func named(h map[string]any, keys Keys) (*Key, error) {
 	id, there := h["kid"]
-	named, ok := id.(string)
+	text, ok := id.(string)
 	if there && !ok {
 		return nil, fmt.Errorf("%w: its kid is no text", ErrMalformed)
 	}
-	key := keys(named)
+	key := keys(text)
 	if key == nil {
 		return nil, ErrUnknownKey
 	}
