@@ -179,8 +179,8 @@ func (env *environment) keepRotated(token api.NewToken) error {
 	return nil
 }
 
-// printSecret prints a token that was just made or rotated. This is the only
-// place that prints a secret.
+// printSecret prints a token that was just made or rotated. Besides it only
+// pullSecret.print and the credential helper print secrets.
 func (env *environment) printSecret(token api.NewToken) error {
 	if env.flags.output == formatJSON {
 		return lost(token, env.printJSON(token))
