@@ -55,7 +55,7 @@ REQUEST=$(curl -s -D - -o /dev/null -H "Authorization: Bearer $(jq -r .token tok
 	},
 	{
 		name: "api", page: "docs/api.md",
-		places: []string{`{"token":"lkp_…"`, `{"token":"$TOKEN"`, "<<'END'", "<<END"},
+		places: []string{`{"token":"lkp_…"`, `{"token":"$TOKEN"`, "<<'END'", "<<END", "printf %s lkp_…", `printf %s "$TOKEN"`},
 		first:  signedIn,
 		before: map[string]string{
 			"CHECKER=": `TOKEN=$(latchkey token create reports --user alice --scope 'path:/reports/*:read')`,

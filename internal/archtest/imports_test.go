@@ -57,6 +57,8 @@ var rules = []rule{
 	{from: "internal/gateway", never: []string{"internal/store", "internal/store/...", "internal/dialect/...", "internal/restapi", "internal/server", "internal/config", "internal/accounts"},
 		why: "a door never sees a store"},
 	{from: "internal/extauthz", only: []string{"internal/audit", "internal/gateway", "internal/web"}, why: "it only words questions and answers"},
+	{from: "internal/oauth", only: []string{"internal/credential", "internal/fault", "internal/identity", "internal/jose", "internal/scope", "internal/secret", "internal/tokens", "internal/web"},
+		why: "it words what the core decides about tokens"},
 	{from: "internal/restapi", never: []string{"internal/store/sqlite", "internal/store/postgres", "internal/dialect/...", "internal/gateway", "internal/server", "internal/config"},
 		why: "the native API speaks to the core and the accounts"},
 	{from: "internal/auditchain", never: []string{"net/http", "database/sql", "internal/web", "internal/tokens", "internal/accounts", "internal/store/sqlite", "internal/store/postgres", "internal/server", "internal/config"},

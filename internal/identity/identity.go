@@ -54,6 +54,13 @@ type Identity struct {
 	// its token lives on: it is the old one of a rotation. Zero: with its token.
 	SecretEnds time.Time
 
+	// IssuedAt is when what was presented was handed out.
+	IssuedAt time.Time
+
+	// FamilyEnds is when the family of a signed token ends by itself, at or
+	// behind ExpiresAt. Zero: never, or there is no family.
+	FamilyEnds time.Time
+
 	// Grants are the rules of the account, its groups and everybody.
 	Grants scope.Set
 

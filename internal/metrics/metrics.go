@@ -32,12 +32,13 @@ const (
 	DRF                   // the dialect of Django REST framework's authtoken
 	JWKS                  // the public keys for verifiers
 	SimpleJWT             // the dialect of djangorestframework-simplejwt
+	OAuth                 // introspection
 	doorCount
 )
 
 // String names the door as metrics have it.
 func (d Door) String() string {
-	return [...]string{"none", "verify", "api", "gateway", "health", "drf", "jwks", "simplejwt"}[d]
+	return [...]string{"none", "verify", "api", "gateway", "health", "drf", "jwks", "simplejwt", "oauth"}[d]
 }
 
 // Doors lists all doors.

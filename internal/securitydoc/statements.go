@@ -5,7 +5,7 @@ const (
 	noOAuth         = "there is no OAuth authorization or token endpoint in this version"
 	noDevices       = "there is no device flow in this version"
 	noExchange      = "there is no token exchange and no federation in this version"
-	noIntrospection = "there is no OAuth introspection or revocation endpoint in this version"
+	noIntrospection = "there is no OAuth revocation endpoint in this version, and no metadata"
 	noBinding       = "there are no DPoP-bound or certificate-bound tokens in this version"
 	noRegistry      = "there is no registry token realm in this version: the gateway hands Pulp's through"
 	noConsole       = "there is no web console and no browser session in this version"
@@ -29,11 +29,11 @@ func Chapters() []Chapter {
 			{ID: "S09", Text: "There is neither an implicit nor a password grant, and clients have lists of what they may use.", Absent: noOAuth},
 			{ID: "S10", Text: "A redirect after a form with a credential does not repeat the form.", Absent: noOAuth},
 			{ID: "S11", Text: "Login and consent pages cannot be framed, send no referrer and load nothing from elsewhere.", Absent: noConsole},
-			{ID: "S12", Text: "Token endpoints take bounded POST forms, each parameter once, and no credential from the query.", Absent: noOAuth},
+			{ID: "S12", Text: "Token endpoints take bounded POST forms, each parameter once, and no credential from the query."},
 			{ID: "S13", Text: "No cache may keep an answer that has a token in it."},
 			{ID: "S14", Text: "A client authenticates in one way per request.", Absent: noOAuth},
-			{ID: "S15", Text: "Unknown, wrong and disabled clients get the same answer.", Absent: noOAuth},
-			{ID: "S16", Text: "A client that failed to authenticate by a header is told how to.", Absent: noOAuth},
+			{ID: "S15", Text: "Unknown, wrong and disabled clients get the same answer."},
+			{ID: "S16", Text: "A client that failed to authenticate by a header is told how to."},
 			{ID: "S17", Text: "Assertions of clients are for us alone, short, and used once.", Absent: noOAuth},
 			{ID: "S18", Text: "Scopes that are granted are within what was asked, what the client may and what the user may.", Absent: noOAuth},
 			{ID: "S19", Text: "Other origins may read only what is meant for them.", Absent: noOAuth},
@@ -68,8 +68,8 @@ func Chapters() []Chapter {
 		{"Introspection, revocation, metadata", []Statement{
 			{ID: "S41", Text: "Whoever asks about tokens authenticates, and learns nothing without the right to."},
 			{ID: "S42", Text: "A token that does not count gives one answer, whatever the reason."},
-			{ID: "S43", Text: "A caller learns of tokens for its own audience alone.", Absent: noIntrospection},
-			{ID: "S44", Text: "A wrong hint about the kind of token changes nothing.", Absent: noIntrospection},
+			{ID: "S43", Text: "A caller learns of tokens for its own audience alone."},
+			{ID: "S44", Text: "A wrong hint about the kind of token changes nothing."},
 			{ID: "S45", Text: "Revoking what is unknown succeeds, and what is another client's is never done.", Absent: noIntrospection},
 			{ID: "S46", Text: "A revocation that could not be stored is 503, not a success."},
 			{ID: "S47", Text: "Revoking a grant ends what came from it."},

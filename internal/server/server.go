@@ -242,6 +242,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	t.serve(s.door(metrics.Verify, verify), verifyPath)
 	t.envoy = s.door(metrics.Verify, extauthz.HTTP(verify, o.Peers))
 	t.serve(s.door(metrics.JWKS, http.HandlerFunc(s.jwks)), jwksPath)
+	t.serve(s.door(metrics.OAuth, s.introspection(check)), introspectPath)
 	t.serve(s.door(metrics.Health, http.HandlerFunc(s.alive)), alivePath)
 	t.serve(s.door(metrics.Health, http.HandlerFunc(s.ready)), readyPath)
 	if o.DRF != nil {

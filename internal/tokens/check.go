@@ -156,7 +156,7 @@ func newEntry(d digest, found store.FoundToken, h *holder, now time.Time) *entry
 		idleAfter: t.IdleAfter, lastSign: lastSign(t), loadedAt: now.UnixNano(),
 		predecessor: found.HasPredecessor && found.Secret.ExpiresAt.IsZero(), newest: t.Prefix,
 	}
-	e.id.SecretEnds = found.Secret.ExpiresAt
+	e.id.SecretEnds, e.id.IssuedAt = found.Secret.ExpiresAt, found.Secret.CreatedAt
 	switch {
 	case h.account.Disabled: // says more than that its tokens have ended
 		e.refusal = e.refuse(ReasonDisabled)

@@ -60,8 +60,9 @@ func (s *Service) loadSigned(ctx context.Context, text string, d digest, generat
 		return nil, fromStore, err
 	}
 	access, ok := accessOf(family, said)
-	e := newEntry(d, store.FoundToken{Token: access}, h, now)
+	e := newEntry(d, store.FoundToken{Token: access, Secret: store.Secret{CreatedAt: said.IssuedAt}}, h, now)
 	e.generation, e.idleAfter = generation, 0 // it is short, and its family is what goes idle
+	e.id.FamilyEnds = family.ExpiresAt
 	switch {
 	case e.refusal != nil:
 	case said.Kind == SignedRefresh:
