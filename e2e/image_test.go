@@ -75,6 +75,9 @@ func TestImage(t *testing.T) {
 	if out, err := inside("/usr/bin/latchkey", "version", "-q").Output(); err != nil || string(out) != "v1.2.3\n" {
 		t.Errorf("latchkey version in the image: %q, %v, want v1.2.3", out, err)
 	}
+	if out, err := inside("/usr/bin/docker-credential-latchkey", "version").Output(); err != nil || !strings.HasPrefix(string(out), "docker-credential-latchkey ") {
+		t.Errorf("docker-credential-latchkey version in the image: %q, %v", out, err)
+	}
 	if out, err := inside(c.Healthcheck.Test[1:]...).CombinedOutput(); err == nil {
 		t.Errorf("the health check without a server: %q, want an error", out)
 	}

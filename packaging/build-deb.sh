@@ -51,6 +51,7 @@ root=$work/root
 mkdir -p "$root"/{DEBIAN,etc/latchkey,lib/systemd/system,usr/bin,usr/share/{man/man1,doc/latchkey,bash-completion/completions,zsh/vendor-completions,fish/vendor_completions.d}}
 
 CGO_ENABLED=0 $go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$root/usr/bin/latchkey" ./cmd/latchkey
+ln -s latchkey "$root/usr/bin/docker-credential-latchkey"
 # The manual and the completions come out of a program that runs here.
 tool=$root/usr/bin/latchkey
 if [[ $goarch != "$($go env GOHOSTARCH)" ]]; then

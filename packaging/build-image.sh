@@ -25,8 +25,9 @@ fi
 
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
-mkdir "$context/empty"
-CGO_ENABLED=0 GOOS=linux $go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$context/latchkey" ./cmd/latchkey
+mkdir "$context/empty" "$context/bin"
+ln -s latchkey "$context/bin/docker-credential-latchkey"
+CGO_ENABLED=0 GOOS=linux $go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$context/bin/latchkey" ./cmd/latchkey
 for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
     [[ ! -e $context/ca-certificates.crt && -e $bundle ]] && install -m 0644 "$bundle" "$context/ca-certificates.crt"
 done

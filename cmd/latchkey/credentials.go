@@ -17,6 +17,10 @@ type credentials struct {
 	// Current is the server that is asked when none is named.
 	Current string           `json:"current"`
 	Servers map[string]login `json:"servers"` // by normalServer
+
+	// Registries says whose tokens the credential helper gives to which
+	// registry, by host.
+	Registries map[string]registry `json:"registries,omitempty"`
 }
 
 // login is what is kept of one login.
@@ -57,27 +61,12 @@ func (c credentialFile) load() (credentials, error) {
 	if c.path == "" {
 		return none, nil
 	}
-	f, err := os.Open(c.path)
+	text, err := readPrivate(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return none, nil
 	}
 	if err != nil {
-		return none, fmt.Errorf("reading the stored logins: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return none, fmt.Errorf("reading the stored logins: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return none, &advisedError{
-			err:  fmt.Errorf("others may read your tokens in %s (mode %04o)", c.path, info.Mode().Perm()),
-			hint: fmt.Sprintf("revoke the tokens if somebody may have done so, and run 'chmod 600 %s'", c.path),
-		}
-	}
-	text, err := io.ReadAll(io.LimitReader(f, 1<<20))
-	if err != nil {
-		return none, fmt.Errorf("reading the stored logins: %w", err)
+		return none, err
 	}
 	var found credentials
 	if json.Unmarshal(text, &found) != nil { // its error might quote a token
@@ -90,6 +79,30 @@ func (c credentialFile) load() (credentials, error) {
 		found.Servers = map[string]login{}
 	}
 	return found, nil
+}
+
+// readPrivate reads a file that nobody else may read.
+func readPrivate(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the stored logins: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading the stored logins: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return nil, &advisedError{
+			err:  fmt.Errorf("others may read your tokens in %s (mode %04o)", path, info.Mode().Perm()),
+			hint: fmt.Sprintf("revoke the tokens if somebody may have done so, and run 'chmod 600 %s'", path),
+		}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return nil, fmt.Errorf("reading the stored logins: %w", err)
+	}
+	return text, nil
 }
 
 // check says whether there is a place for the file.

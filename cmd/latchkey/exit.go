@@ -77,6 +77,10 @@ func (env *environment) finish(command *cobra.Command, err error) int {
 	if err == nil {
 		return exitOK
 	}
+	var said *saidError
+	if errors.As(err, &said) {
+		return said.code
+	}
 	fmt.Fprintf(env.stderr, "latchkey: %s\n", shown(whatHappened(err)))
 	for _, hint := range env.advice(command, err) {
 		fmt.Fprintf(env.stderr, "hint: %s\n", shown(hint))

@@ -82,13 +82,27 @@ func (env *environment) login(ctx context.Context, args []string, r loginRequest
 	if err := env.loginPassword(ctx, &conn, r.passwordStdin); err != nil {
 		return err
 	}
-	c, err := conn.client()
+	token, err := env.keepLogin(ctx, file, known, conn, body)
 	if err != nil {
 		return err
 	}
+	if env.getenv("LATCHKEY_TOKEN") != "" || env.getenv("LATCHKEY_USER") != "" {
+		env.warn("LATCHKEY_TOKEN or LATCHKEY_USER is set, and goes before this login")
+	}
+	return env.printChanged(token.Token, "logged in to %s as %s until %s; the token %s (%s) is kept in %s",
+		conn.server, token.Owner, exact(token.ExpiresAt, env.now(), "it is revoked"), token.Name, token.ID, file.path)
+}
+
+// keepLogin asks for a token and keeps it. The server is the current one from
+// then on.
+func (env *environment) keepLogin(ctx context.Context, file credentialFile, known credentials, conn connection, body api.CreateToken) (api.NewToken, error) {
+	c, err := conn.client()
+	if err != nil {
+		return api.NewToken{}, err
+	}
 	token, err := c.Tokens.Create(ctx, body)
 	if err != nil {
-		return err
+		return api.NewToken{}, err
 	}
 	old := known.Servers[conn.server]
 	known.Current = conn.server
@@ -98,16 +112,13 @@ func (env *environment) login(ctx context.Context, args []string, r loginRequest
 	}
 	if err := file.save(known); err != nil {
 		env.endToken(ctx, c, token.Token.ID, token.Secret) // nobody will ever use it
-		return err
+		return api.NewToken{}, err
 	}
 	if old.Token != "" {
+		env.endShortTokens(ctx, c, file, conn.server)
 		env.endToken(ctx, c, old.TokenID, old.Token)
 	}
-	if env.getenv("LATCHKEY_TOKEN") != "" || env.getenv("LATCHKEY_USER") != "" {
-		env.warn("LATCHKEY_TOKEN or LATCHKEY_USER is set, and goes before this login")
-	}
-	return env.printChanged(token.Token, "logged in to %s as %s until %s; the token %s (%s) is kept in %s",
-		conn.server, token.Owner, exact(token.ExpiresAt, env.now(), "it is revoked"), token.Name, token.ID, file.path)
+	return token, nil
 }
 
 // token is the token to ask for.

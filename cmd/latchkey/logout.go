@@ -54,6 +54,9 @@ func (env *environment) logout(ctx context.Context, args []string, local bool) e
 		if err := c.Tokens.RevokeSecret(ctx, old.Token); err != nil {
 			return &advisedError{err: err, hint: "you are still logged in; --local forgets the token without revoking it"}
 		}
+		env.endShortTokens(ctx, c, file, server)
+	} else {
+		env.endShortTokens(ctx, nil, file, server)
 	}
 	delete(known.Servers, server)
 	if known.Current == server {

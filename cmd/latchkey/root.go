@@ -43,6 +43,7 @@ func newRootCommand(env *environment) *cobra.Command {
 		newLogoutCommand(env),
 		newSwitchCommand(env),
 		newWhoamiCommand(env),
+		newCredentialHelperCommand(env),
 	)
 	group(root, "Tokens, and who may do what:",
 		newTokenCommand(env),

@@ -15,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"latchkey": main})
+	testscript.Main(m, map[string]func(){"latchkey": main, helperName: main})
 }
 
 // TestScripts runs the command line as people and scripts do. A script finds a

@@ -57,6 +57,7 @@ status() { curl -s -o /dev/null -w '%{http_code}' "$@"; }
 dpkg -i /tmp/old.deb
 is "$(dpkg-query -W -f '${Status} ${Version}' latchkey)" "install ok installed $old"
 is "$(on /etc/latchkey)" "root:latchkey 750"
+[[ $(docker-credential-latchkey version) == "docker-credential-latchkey "* ]]
 is "$(on $config)" "root:latchkey 640"
 is "$(on /etc/latchkey/first-start.env)" "root:root 600"
 is "$(on /var/lib/latchkey)" "latchkey:latchkey 700"
