@@ -2,6 +2,7 @@
 -- and searches by prefix can use the indexes.
 
 -- +goose Up
+-- +goose StatementBegin
 
 CREATE TABLE accounts (
     id              text COLLATE "C" PRIMARY KEY,
@@ -170,8 +171,10 @@ INSERT INTO probe (one, at) VALUES (1, now());
 INSERT INTO groups (name, note, created_at) VALUES
     ('everyone',  'every account',                      now()),
     ('anonymous', 'every request without a credential', now());
+-- +goose StatementEnd
 
 -- +goose Down
+-- +goose StatementBegin
 
 DROP TABLE probe;
 DROP TABLE server_keys;
@@ -185,3 +188,4 @@ DROP TABLE grants;
 DROP TABLE group_members;
 DROP TABLE groups;
 DROP TABLE accounts;
+-- +goose StatementEnd

@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 
 CREATE TABLE signing_keys (
     id              text COLLATE "C" PRIMARY KEY,
@@ -14,7 +15,10 @@ CREATE TABLE signing_keys (
     withdrawn_by    text COLLATE "C" NOT NULL,
     withdraw_reason text        NOT NULL
 );
+-- +goose StatementEnd
 
 -- +goose Down
+-- +goose StatementBegin
 
 DROP TABLE signing_keys;
+-- +goose StatementEnd

@@ -1,6 +1,7 @@
 -- Events get a place, which rises, and a proof that a server wrote them.
 
 -- +goose Up
+-- +goose StatementBegin
 
 -- No identity column: a copy of the database keeps the places.
 CREATE SEQUENCE events_place;
@@ -45,8 +46,10 @@ CREATE TABLE event_trim (
     key_id    text COLLATE "C" NOT NULL,
     signature bytea       NOT NULL
 );
+-- +goose StatementEnd
 
 -- +goose Down
+-- +goose StatementBegin
 
 DROP TABLE event_trim;
 DROP TABLE event_seals;
@@ -55,3 +58,4 @@ DROP INDEX events_time;
 ALTER TABLE events DROP COLUMN place, DROP COLUMN mac;
 ALTER TABLE events ADD PRIMARY KEY (at, id);
 CREATE INDEX events_correlation ON events (correlation_id, at, id) WHERE correlation_id <> '';
+-- +goose StatementEnd

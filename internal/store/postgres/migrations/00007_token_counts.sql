@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 
 -- How many unrevoked tokens an account has, whether they have expired or not:
 -- an upper bound on its live ones that costs the same however many there are.
@@ -13,7 +14,6 @@ INSERT INTO token_counts (account_id, unrevoked)
 -- The triggers run once for a statement: for each row, a statement about many
 -- tokens of one account would make as many versions of one row.
 
--- +goose StatementBegin
 CREATE FUNCTION count_added_tokens() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO token_counts AS c (account_id, unrevoked)
@@ -21,9 +21,7 @@ BEGIN
         ON CONFLICT (account_id) DO UPDATE SET unrevoked = c.unrevoked + excluded.unrevoked;
     RETURN NULL;
 END $$;
--- +goose StatementEnd
 
--- +goose StatementBegin
 CREATE FUNCTION count_removed_tokens() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE token_counts c SET unrevoked = c.unrevoked - g.n
@@ -31,9 +29,7 @@ BEGIN
         WHERE c.account_id = g.account_id;
     RETURN NULL;
 END $$;
--- +goose StatementEnd
 
--- +goose StatementBegin
 CREATE FUNCTION count_changed_tokens() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE token_counts c SET unrevoked = c.unrevoked + g.n
@@ -45,7 +41,6 @@ BEGIN
         WHERE c.account_id = g.account_id;
     RETURN NULL;
 END $$;
--- +goose StatementEnd
 
 CREATE TRIGGER tokens_count_insert AFTER INSERT ON tokens REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION count_added_tokens();
@@ -53,8 +48,10 @@ CREATE TRIGGER tokens_count_delete AFTER DELETE ON tokens REFERENCING OLD TABLE 
     FOR EACH STATEMENT EXECUTE FUNCTION count_removed_tokens();
 CREATE TRIGGER tokens_count_update AFTER UPDATE ON tokens REFERENCING OLD TABLE AS removed NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION count_changed_tokens();
+-- +goose StatementEnd
 
 -- +goose Down
+-- +goose StatementBegin
 
 DROP TRIGGER tokens_count_update ON tokens;
 DROP TRIGGER tokens_count_delete ON tokens;
@@ -63,3 +60,4 @@ DROP FUNCTION count_changed_tokens();
 DROP FUNCTION count_removed_tokens();
 DROP FUNCTION count_added_tokens();
 DROP TABLE token_counts;
+-- +goose StatementEnd

@@ -2,6 +2,7 @@
 -- secrets are its refresh tokens; here is what it has beside that.
 
 -- +goose Up
+-- +goose StatementBegin
 
 CREATE TABLE families (
     token_id text COLLATE "C" PRIMARY KEY REFERENCES tokens (id) ON DELETE CASCADE,
@@ -18,8 +19,11 @@ CREATE TABLE spent_secrets (
 
 CREATE INDEX spent_secrets_token ON spent_secrets (token_id);
 CREATE INDEX spent_secrets_sealed ON spent_secrets (token_id, at) WHERE successor IS NOT NULL;
+-- +goose StatementEnd
 
 -- +goose Down
+-- +goose StatementBegin
 
 DROP TABLE spent_secrets;
 DROP TABLE families;
+-- +goose StatementEnd

@@ -2,6 +2,7 @@
 -- "never". Lists and maps are JSON, '' when they are empty.
 
 -- +goose Up
+-- +goose StatementBegin
 
 CREATE TABLE accounts (
     id              TEXT    PRIMARY KEY NOT NULL,
@@ -171,8 +172,10 @@ INSERT INTO probe (one, at) VALUES (1, 0);
 INSERT INTO groups (name, note, created_at) VALUES
     ('everyone',  'every account',                      CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
     ('anonymous', 'every request without a credential', CAST(unixepoch('subsec') * 1000000 AS INTEGER));
+-- +goose StatementEnd
 
 -- +goose Down
+-- +goose StatementBegin
 
 DROP TABLE probe;
 DROP TABLE server_keys;
@@ -186,3 +189,4 @@ DROP TABLE grants;
 DROP TABLE group_members;
 DROP TABLE groups;
 DROP TABLE accounts;
+-- +goose StatementEnd

@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 
 CREATE TABLE signing_keys (
     id              TEXT    PRIMARY KEY NOT NULL,
@@ -14,7 +15,10 @@ CREATE TABLE signing_keys (
     withdrawn_by    TEXT    NOT NULL,
     withdraw_reason TEXT    NOT NULL
 ) STRICT;
+-- +goose StatementEnd
 
 -- +goose Down
+-- +goose StatementBegin
 
 DROP TABLE signing_keys;
+-- +goose StatementEnd

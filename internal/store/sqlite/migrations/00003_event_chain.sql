@@ -3,6 +3,7 @@
 -- of one microsecond are sorted when they are read.
 
 -- +goose Up
+-- +goose StatementBegin
 
 DROP INDEX events_actor;
 DROP INDEX events_token;
@@ -70,8 +71,10 @@ CREATE TABLE event_trim (
     key_id    TEXT    NOT NULL,
     signature BLOB    NOT NULL
 ) STRICT;
+-- +goose StatementEnd
 
 -- +goose Down
+-- +goose StatementBegin
 
 DROP TABLE event_trim;
 DROP TABLE event_seals;
@@ -112,3 +115,4 @@ CREATE INDEX events_token ON events (token_id, at, id) WHERE token_id <> '';
 CREATE INDEX events_target ON events (target, at, id) WHERE target <> '';
 CREATE INDEX events_request ON events (request_id, at, id) WHERE request_id <> '';
 CREATE INDEX events_correlation ON events (correlation_id, at, id) WHERE correlation_id <> '';
+-- +goose StatementEnd

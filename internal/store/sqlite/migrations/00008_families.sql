@@ -2,6 +2,7 @@
 -- secrets are its refresh tokens; here is what it has beside that.
 
 -- +goose Up
+-- +goose StatementBegin
 
 CREATE TABLE families (
     token INTEGER PRIMARY KEY REFERENCES tokens (seq) ON DELETE CASCADE,
@@ -18,8 +19,11 @@ CREATE TABLE spent_secrets (
 
 CREATE INDEX spent_secrets_token ON spent_secrets (token);
 CREATE INDEX spent_secrets_sealed ON spent_secrets (token, at) WHERE successor IS NOT NULL;
+-- +goose StatementEnd
 
 -- +goose Down
+-- +goose StatementBegin
 
 DROP TABLE spent_secrets;
 DROP TABLE families;
+-- +goose StatementEnd
