@@ -1,6 +1,6 @@
 // Package coretest puts the core together for tests: tokens, accounts, the
-// audit log and the server's keys on a fresh SQLite store that can be made to
-// fail, with a clock that stands still. It is no server: there is no HTTP in
+// audit log and the server's keys on a fresh store, SQLite if nothing else is
+// said, that can be made to fail, with a clock that stands still. It is no server: there is no HTTP in
 // it, and nothing of it may be used outside of tests.
 package coretest
 
@@ -62,6 +62,10 @@ type Options struct {
 	// File keeps the data in this file, written as a server writes it; "":
 	// in a temporary one.
 	File string
+
+	// Database is used instead of SQLite, if it is not nil. It is empty, and
+	// whoever made it closes it.
+	Database store.Store
 }
 
 // New returns a core with an administrator and the grants that everybody has,
@@ -75,18 +79,10 @@ func New(t testing.TB, o Options) *Core {
 	if c.Keys == nil {
 		c.Keys = NewKeys(t)
 	}
-	if o.File == "" {
-		o.File = sqlite.Memory
+	db := o.Database
+	if db == nil {
+		db = c.openSQLite(t, o.File)
 	}
-	db, err := sqlite.Open(context.Background(), sqlite.Options{Path: o.File, Now: c.Clock.Now, Log: c.Log})
-	if err != nil {
-		t.Fatalf("sqlite.Open(%q) = %v", o.File, err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Errorf("Close() = %v", err)
-		}
-	})
 	proofs, err := auditchain.NewKeys(c.Keys)
 	if err != nil {
 		t.Fatalf("NewKeys() = %v", err)
@@ -101,6 +97,24 @@ func New(t testing.TB, o Options) *Core {
 	}
 	c.Admin = c.Identity(t, c.AccountNamed(t, accounts.AdminName).ID)
 	return c
+}
+
+// openSQLite opens a database that is closed when the test ends.
+func (c *Core) openSQLite(t testing.TB, file string) store.Store {
+	t.Helper()
+	if file == "" {
+		file = sqlite.Memory
+	}
+	db, err := sqlite.Open(context.Background(), sqlite.Options{Path: file, Now: c.Clock.Now, Log: c.Log})
+	if err != nil {
+		t.Fatalf("sqlite.Open(%q) = %v", file, err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("Close() = %v", err)
+		}
+	})
+	return db
 }
 
 // OnDisk returns the path of a database file for [Options.File].

@@ -34,20 +34,19 @@ func TestWarmCheckAsksNothing(t *testing.T) {
 		good.Secret: "", revoked.Secret: tokens.ReasonRevoked, elsewhere.Secret: tokens.ReasonAddress,
 		unknown: tokens.ReasonUnknown, secret.New("lkp_nonsense"): tokens.ReasonMalformed,
 	}
-	for text := range all {
-		_, _ = present(c.Tokens, text)
-	}
-	c.Store.Forget()
-	for range 100 {
-		for text, want := range all {
-			if _, err := present(c.Tokens, text); reason(err) != want {
-				t.Fatalf("Check() = %v, want the refusal %q", err, want)
+	// What was changed above may come in through the log a moment later, and be
+	// looked at again.
+	eventually(t, "500 checks in a row ask the store nothing", func() bool {
+		c.Store.Forget()
+		for range 100 {
+			for text, want := range all {
+				if _, err := present(c.Tokens, text); reason(err) != want {
+					t.Fatalf("Check() = %v, want the refusal %q", err, want)
+				}
 			}
 		}
-	}
-	if n := c.Store.Calls(); n != 0 {
-		t.Errorf("500 warm checks made %d calls of the store, want 0", n)
-	}
+		return c.Store.Calls() == 0
+	})
 }
 
 func TestCheckTellsWhoItIs(t *testing.T) {
