@@ -64,7 +64,7 @@ func TestCheckTellsWhoItIs(t *testing.T) {
 		Method: identity.Token, AccountID: user.AccountID, Name: "ann", Source: "local", Kind: "user", Email: "ann@example.org",
 		Groups: []string{"staff"}, TokenID: made.Token.ID, TokenName: "laptop", Class: "personal",
 		Labels: map[string]string{"at": "home"}, CIDRs: prefixes("192.0.2.0/24"),
-		ExpiresAt: c.Clock.Now().Add(hour), IdleAfter: time.Minute, EffectiveText: "repository:library/a:pull",
+		IssuedAt: c.Clock.Now(), ExpiresAt: c.Clock.Now().Add(hour), IdleAfter: time.Minute, EffectiveText: "repository:library/a:pull",
 	}
 	// Rules are compared by what they say.
 	texts := cmp.Transformer("rules", func(s scope.Set) []string { return s.Strings() })
