@@ -16,8 +16,9 @@ type Explain struct {
 	Scope  string `json:"scope,omitempty"` // a rule that forward-auth is asked for
 	Addr   string `json:"addr,omitempty"`  // where it comes from
 
-	// Door asks one door: "gateway" or "verify", which is forward-auth. Without
-	// it, the one that such a request comes to is asked.
+	// Door asks one door: "gateway", "verify", which is forward-auth, or
+	// "registry", the realm of container registries. Without it, the one that
+	// such a request comes to is asked.
 	Door string `json:"door,omitempty"`
 
 	RequestID string `json:"request_id,omitempty"`
@@ -31,7 +32,7 @@ type Explanation struct {
 	Account string `json:"account,omitempty"`
 	Token   *Token `json:"token,omitempty"`
 
-	Door     string   `json:"door,omitempty"`     // that decides: "gateway", "verify" or "api"
+	Door     string   `json:"door,omitempty"`     // that decides: "gateway", "verify", "registry" or "api"
 	Status   int      `json:"status,omitempty"`   // that it answers; 0: the request goes on
 	Readings []string `json:"readings,omitempty"` // of the path, as it was written first
 

@@ -33,6 +33,7 @@ const explainExample = `  latchkey explain ID GET /pulp/content/x
   latchkey explain ID --from 192.0.2.7
   latchkey explain --account alice DELETE /pulp/api/v3/repositories/file/file/1/
   latchkey explain --anonymous GET /pulp/content/x
+  latchkey explain --anonymous repository:public/app:pull
   latchkey explain --request 01a2091400c2591465163969d4216514`
 
 func newExplainCommand(env *environment) *cobra.Command {
@@ -63,9 +64,9 @@ func newExplainCommand(env *environment) *cobra.Command {
 	f.StringVar(&ask.Account, "account", "", "explain what this `account`'s password opens")
 	f.BoolVar(&ask.Anonymous, "anonymous", false, "explain what a request without a credential may do")
 	f.StringVar(&ask.Addr, "from", "", "suppose that it comes from this `address`")
-	f.StringVar(&ask.Door, "door", "", "ask this door: gateway, or verify (forward-auth)")
+	f.StringVar(&ask.Door, "door", "", "ask this door: gateway, verify (forward-auth), or registry")
 	completeFlag(cmd, "account", env.completeAccounts(""))
-	completeFlag(cmd, "door", cobra.FixedCompletions([]string{"gateway", "verify"}, cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "door", cobra.FixedCompletions([]string{"gateway", "verify", "registry"}, cobra.ShellCompDirectiveNoFileComp))
 	return online(env, cmd)
 }
 

@@ -107,7 +107,8 @@ func serve(ctx context.Context, env *environment, c config.Config, read func() (
 		return err
 	}
 	options.Store, options.Keys, options.Log, options.Metrics = data, keys, log, counts
-	options.Issuer = cmp.Or(options.Issuer, publicURL(c, listener))
+	options.PublicURL = publicURL(c, listener)
+	options.Issuer = cmp.Or(options.Issuer, options.PublicURL)
 	if options.Tracer, err = openTraces(c.Traces, log); err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ func serverOptions(c config.Config) (server.Options, error) {
 					tokens.Personal: tokens.Life(c.Tokens.Personal),
 					tokens.Robot:    tokens.Life(c.Tokens.Robot),
 					tokens.Refresh:  tokens.Life(c.Tokens.Refresh),
+					tokens.Registry: tokens.Life(c.Tokens.Registry),
 					tokens.Access:   {Default: c.Tokens.Access.Default, Max: c.Tokens.Access.Max},
 				},
 				MaxPerAccount: c.Tokens.MaxPerAccount,
@@ -69,6 +70,7 @@ func serverOptions(c config.Config) (server.Options, error) {
 		}
 	}
 	options.SimpleJWT = simpleJWT(c)
+	options.Registry = registryRealm(c)
 	return options, nil
 }
 

@@ -54,6 +54,8 @@ var rules = []rule{
 		why: "a dialect never sees a store, and dialects are independent of the doors"},
 	{from: "internal/dialect/simplejwt", never: []string{"internal/keyring", "internal/serverkey", "internal/accounts", "internal/dialect/drf"},
 		why: "its tokens are signed, verified and found by the core; it only says by which names they carry what"},
+	{from: "internal/dialect/registry", never: []string{"internal/jose", "internal/serverkey", "internal/accounts", "internal/dialect/drf", "internal/dialect/simplejwt"},
+		why: "what its tokens say and may do is the core's"},
 	{from: "internal/gateway", never: []string{"internal/store", "internal/store/...", "internal/dialect/...", "internal/restapi", "internal/server", "internal/config", "internal/accounts"},
 		why: "a door never sees a store"},
 	{from: "internal/extauthz", only: []string{"internal/audit", "internal/gateway", "internal/web"}, why: "it only words questions and answers"},

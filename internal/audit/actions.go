@@ -68,6 +68,7 @@ var actions = []Action{
 	{Name: "pair.refresh", Meaning: "a refresh token was used for the next pair; `again` says that it was the same pair once more", Target: "the family", Outcomes: changes,
 		Reasons: []string{"malformed", "unknown", "expired", "idle", "revoked", "disabled", "address", "kind", "reused", "client"}},
 	{Name: "pair.burn", Meaning: "a family was ended, as a refresh token came back that was used before: somebody may have stolen it", Target: "the family", Outcomes: done},
+	{Name: "registry.token", Meaning: "a container registry's client asked for a token; `scope` is what it got, `denied` what it asked for and did not get. Refused: it got nothing of that, or no token", Target: "the registry's service", Outcomes: changes},
 	{Name: "token.explain", Meaning: "somebody asked why about a token, an account or a request that they may not know of", Target: "the token, the account or the request's id", Outcomes: reads},
 	{Name: "token.list", Meaning: "somebody asked for tokens that they may not see", Target: "the account", Outcomes: reads},
 

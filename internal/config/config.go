@@ -43,6 +43,7 @@ type Config struct {
 	Passwords Passwords `key:"passwords" doc:"How passwords are checked."`
 	Sources   Sources   `key:"sources" doc:"Where passwords can be checked besides in Latchkey itself. What is set here is asked only when passwords.sources names it."`
 	Dialects  Dialects  `key:"dialects" doc:"Ways of asking for tokens that existing clients know."`
+	Registry  Registry  `key:"registry" doc:"The realm of container registries: where their clients get tokens."`
 	Pulp      Pulp      `key:"pulp" live:"yes" doc:"The Pulp that this server stands in front of."`
 	Routes    []Route   `key:"routes" live:"yes" doc:"Other HTTP services that this server stands in front of."`
 	Audit     Audit     `key:"audit" doc:"The log of who did what."`
@@ -75,6 +76,7 @@ type Tokens struct {
 	Personal      Life          `key:"personal" live:"yes" doc:"Tokens of people."`
 	Robot         Life          `key:"robot" live:"yes" doc:"Tokens of robots."`
 	Refresh       Life          `key:"refresh" live:"yes" doc:"Families of refresh tokens, from the first pair to the last. No refreshing prolongs them."`
+	Registry      Life          `key:"registry" live:"yes" doc:"Refresh tokens of container registries' clients, which docker keeps in the place of the password."`
 	Access        AccessLife    `key:"access" doc:"Signed access tokens."`
 	RefreshLeeway time.Duration `key:"refresh_leeway" live:"yes" min:"0" max:"5m" zero:"never" doc:"For how long a used refresh token gets the same pair once more, for clients that did not hear the answer."`
 	KeepReused    bool          `key:"keep_reused" live:"yes" doc:"When a used refresh token comes back after that, refuse it alone. By default its family ends, since one of the two that have it has stolen it."`

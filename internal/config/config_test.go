@@ -116,6 +116,9 @@ func sample(e *entry) string {
 		}
 		return strings.Join(e.choices, " ")
 	case sections:
+		if e.path == "registry.services" {
+			return `[{name: registry.example.com}]`
+		}
 		return `[{name: app, prefix: /app/, upstream: "http://127.0.0.1:9000"}]`
 	}
 	if len(e.choices) > 0 {

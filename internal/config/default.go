@@ -21,6 +21,7 @@ func Default() Config {
 			Personal:      Life{Default: 90 * day, Max: 366 * day},
 			Robot:         Life{Default: 365 * day, Max: 731 * day},
 			Refresh:       Life{Default: 30 * day, Max: 366 * day, Idle: 14 * day},
+			Registry:      Life{Default: 90 * day, Max: 366 * day, Idle: 30 * day},
 			Access:        AccessLife{Default: 5 * time.Minute, Max: time.Hour},
 			RefreshLeeway: 10 * time.Second,
 			MaxPerAccount: 1000,
@@ -44,6 +45,7 @@ func Default() Config {
 			Pulp: PulpSource{Name: "pulp", APIRoot: "/pulp/", Timeout: 10 * time.Second},
 		},
 		Dialects: Dialects{DRF: DRF{Enabled: true, Path: "/api-token-auth/", Form: "hex40", Idle: 90 * day}, SimpleJWT: defaultSimpleJWT()},
+		Registry: defaultRegistry(),
 		Pulp: Pulp{
 			APIRoot:           "/pulp/",
 			ContentPathPrefix: "/pulp/content/",

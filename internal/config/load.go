@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 
@@ -223,7 +222,7 @@ func (l *loader) decode(c *Config) {
 		field, value := e.in(reflect.ValueOf(c).Elem()), l.values.Get(e.path)
 		if e.kind == sections {
 			items, _ := value.([]any)
-			c.Routes = l.decodeRoutes(e, items)
+			field.Set(l.decodeElements(e, field.Type(), items))
 			continue
 		}
 		if err := e.decode(field, value); err != nil {
@@ -232,24 +231,25 @@ func (l *loader) decode(c *Config) {
 	}
 }
 
-func (l *loader) decodeRoutes(e *entry, items []any) []Route {
-	routes := make([]Route, 0, len(items))
+// decodeElements reads the elements of a list of sections.
+func (l *loader) decodeElements(e *entry, list reflect.Type, items []any) reflect.Value {
+	elements := reflect.MakeSlice(list, 0, len(items))
 	for i, item := range items {
 		values, _ := item.(map[string]any)
-		route := DefaultRoute()
+		element := e.newElement()
 		for _, child := range e.children {
 			value, ok := values[child.name]
 			if !ok {
 				continue
 			}
-			if err := child.decode(child.in(reflect.ValueOf(&route).Elem()), value); err != nil {
-				key := fmt.Sprintf("%s[%d].%s", e.path, i, child.name)
+			if err := child.decode(child.in(element), value); err != nil {
+				key := elementKey(e.path, i, child.name)
 				l.problems.add(key, originIn(l.origins, key), "%v", err)
 			}
 		}
-		routes = append(routes, route)
+		elements = reflect.Append(elements, element)
 	}
-	return routes
+	return elements
 }
 
 // originIn returns where a key of an element of a list came from, which is
@@ -264,6 +264,7 @@ func originIn(origins map[string]Origin, key string) Origin {
 
 // derive sets the defaults that depend on other keys.
 func (c *Config) derive() {
+	c.deriveRegistry()
 	if c.Pulp.API == "" {
 		return
 	}

@@ -77,9 +77,15 @@ func Reference(w io.Writer) error {
 		case e.isSection():
 			fmt.Fprintf(&out, "\n## %s\n\n%s\n", e.name, e.doc)
 			keyTable(&out, e.leaves())
+			for _, list := range e.leaves() {
+				if list.kind == sections {
+					fmt.Fprintf(&out, "\nEach element of `%s` has these keys.\n", list.path)
+					elementTable(&out, list)
+				}
+			}
 		case e.kind == sections:
 			fmt.Fprintf(&out, "\n## %s\n\n%s A list; each element has the keys below. All of it is `%s` in the environment; a change needs a %s.\n", e.name, e.doc, e.env(), e.change())
-			routeTable(&out, e.children)
+			elementTable(&out, e)
 		}
 	}
 	out.WriteString("\n## Flags\n\n| flag | key |\n|---|---|\n| `--config` | the configuration file |\n")
@@ -109,10 +115,10 @@ func (e *entry) change() string {
 	return "restart"
 }
 
-func routeTable(out *bytes.Buffer, entries []*entry) {
+func elementTable(out *bytes.Buffer, list *entry) {
 	out.WriteString("\n| key | default | meaning |\n|---|---|---|\n")
-	for _, e := range entries {
-		p := place{entry: e, value: e.in(reflect.ValueOf(DefaultRoute()))}
+	for _, e := range list.children {
+		p := place{entry: e, value: e.in(list.newElement())}
 		text := fmt.Sprint(p.visible())
 		if e.isList() {
 			text = ""

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -10,7 +9,7 @@ import (
 // own is the path below which everything of Latchkey's own is.
 const own = "/latchkey/"
 
-func routeKey(i int, name string) string { return fmt.Sprintf("routes[%d].%s", i, name) }
+func routeKey(i int, name string) string { return elementKey("routes", i, name) }
 
 // pulp checks the Pulp that the gateway stands in front of.
 func (v *validation) pulp() {

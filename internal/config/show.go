@@ -161,7 +161,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 
 // yaml prints the keys of a section.
 func (s shower) yaml(out *bytes.Buffer, p place, indent string) {
-	explain := !strings.Contains(p.key, "]") || strings.HasPrefix(p.key, "routes[0]")
+	explain := !strings.Contains(p.key, "]") || strings.Contains(p.key, "[0]")
 	for i, child := range p.below() {
 		if explain {
 			if indent == "" && i > 0 {

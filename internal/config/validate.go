@@ -28,6 +28,7 @@ func (c Config) problems() problems {
 	v.pulp()
 	v.routes()
 	v.dialects()
+	v.registry()
 	v.tls()
 	v.metrics()
 	v.envoy()
@@ -77,11 +78,15 @@ func (v *validation) wrong(key, format string, args ...any) {
 func (v *validation) declared() {
 	root := schema()
 	for _, e := range root.leaves() {
-		v.declaredOf(e, e.path, e.in(reflect.ValueOf(v.c)))
-	}
-	for i, r := range v.c.Routes {
-		for _, e := range root.child("routes").children {
-			v.declaredOf(e, routeKey(i, e.name), e.in(reflect.ValueOf(r)))
+		field := e.in(reflect.ValueOf(v.c))
+		if e.kind != sections {
+			v.declaredOf(e, e.path, field)
+			continue
+		}
+		for i := range field.Len() {
+			for _, child := range e.children {
+				v.declaredOf(child, elementKey(e.path, i, child.name), child.in(field.Index(i)))
+			}
 		}
 	}
 }
@@ -152,7 +157,7 @@ func (v *validation) lives() {
 	for _, l := range []struct {
 		key  string
 		life Life
-	}{{"tokens.personal", v.c.Tokens.Personal}, {"tokens.robot", v.c.Tokens.Robot}, {"tokens.refresh", v.c.Tokens.Refresh}} {
+	}{{"tokens.personal", v.c.Tokens.Personal}, {"tokens.robot", v.c.Tokens.Robot}, {"tokens.refresh", v.c.Tokens.Refresh}, {"tokens.registry", v.c.Tokens.Registry}} {
 		switch {
 		case l.life.Max == 0:
 		case l.life.Default == 0:

@@ -79,6 +79,7 @@ const (
 const (
 	Gateway     = "gateway"
 	ForwardAuth = "verify"
+	Registry    = "registry" // the realm of container registries
 )
 
 // Decision is what a door makes of a request.

@@ -33,12 +33,13 @@ const (
 	JWKS                  // the public keys for verifiers
 	SimpleJWT             // the dialect of djangorestframework-simplejwt
 	OAuth                 // introspection
+	Registry              // the realm of container registries
 	doorCount
 )
 
 // String names the door as metrics have it.
 func (d Door) String() string {
-	return [...]string{"none", "verify", "api", "gateway", "health", "drf", "jwks", "simplejwt", "oauth"}[d]
+	return [...]string{"none", "verify", "api", "gateway", "health", "drf", "jwks", "simplejwt", "oauth", "registry"}[d]
 }
 
 // Doors lists all doors.

@@ -89,8 +89,10 @@ func (x *explanation) check() error {
 		return fault.Invalidf("path", "must be what stands behind the host of a URL: it begins with \"/\" and has no spaces")
 	case strings.ContainsFunc(a.Method, func(r rune) bool { return r < 'A' || r > 'Z' && r != '_' && (r < 'a' || r > 'z') }):
 		return fault.Invalidf("method", "must be a method of HTTP, such as GET")
-	case a.Door != "" && a.Door != explain.Gateway && a.Door != explain.ForwardAuth:
-		return fault.Invalidf("door", "must be %q or %q", explain.Gateway, explain.ForwardAuth)
+	case a.Door != "" && a.Door != explain.Gateway && a.Door != explain.ForwardAuth && a.Door != explain.Registry:
+		return fault.Invalidf("door", "must be %q, %q or %q", explain.Gateway, explain.ForwardAuth, explain.Registry)
+	case a.Door == explain.Registry && a.Scope == "":
+		return fault.Invalidf("scope", "is what the registry is asked about, such as repository:prod/app:pull")
 	}
 	if a.Scope != "" {
 		rule, err := scope.Parse(a.Scope)
@@ -119,6 +121,7 @@ func (x *explanation) identify() ([]explain.Step, error) {
 		q.Addr = addr.Unmap().WithZone("")
 	}
 	x.asked.Credential = explain.ByToken
+	q.Realm = aboutRegistry(a)
 	switch {
 	case a.Account != "":
 		x.asked.Credential = explain.ByPassword
@@ -149,6 +152,12 @@ func (x *explanation) identify() ([]explain.Step, error) {
 		x.out.Token = &shown[0]
 	}
 	return x.subject.Steps, nil
+}
+
+// aboutRegistry reports whether a question is about what a registry's client
+// may do, where its refresh token counts too.
+func aboutRegistry(a api.Explain) bool {
+	return a.Door == explain.Registry || a.Door == "" && (strings.HasPrefix(a.Scope, scope.TypeRepository+":") || strings.HasPrefix(a.Scope, scope.TypeRegistry+":"))
 }
 
 // explainable finds an account by its name. Who may only ask about their own
@@ -318,6 +327,11 @@ func (x *explanation) again(then tokens.Then) {
 	own := strings.HasPrefix(then.Path, "/latchkey/")
 	atDoor := !own && (then.Door == explain.Gateway || then.Door == explain.ForwardAuth)
 	switch _, err := scope.Parse(then.Missing); {
+	case then.Door == explain.Registry:
+		x.ask.Scope = then.Missing
+		if err != nil && x.ask.Anonymous {
+			x.ask = api.Explain{}
+		}
 	case then.Path != "" && (strings.HasPrefix(then.Path, api.Prefix+"/") || atDoor):
 		x.ask.Method, x.ask.Path = then.Method, then.Path
 		if then.Door == explain.ForwardAuth {

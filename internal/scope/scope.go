@@ -12,10 +12,12 @@
 // rule's pattern and one of the actions is the request's. A pattern is
 // anchored at both ends; "*" in it stands for any run of characters, "/"
 // included. The action "*" stands for all actions, and the rule "*:*:*" allows
-// everything. Nothing else is special, and whatever cannot be read denies.
+// everything. In rules for repositories "${account}" stands for the name of
+// whoever they are granted to. Nothing else is special, and whatever cannot be
+// read denies.
 //
 // The package knows no accounts, tokens or HTTP; path.go says how a URL's path
-// becomes a name.
+// becomes a name, and resource.go reads what a registry's clients ask for.
 package scope
 
 import (
@@ -131,7 +133,7 @@ func parseType(s string) (string, error) {
 
 func lowerAlnum(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+		if !isLowerAlnum(s[i]) {
 			return false
 		}
 	}
@@ -160,8 +162,11 @@ func parseName(typ, s string) (pattern, error) {
 	if s == "" {
 		return pattern{}, fmt.Errorf("%w: the name is empty", ErrSyntax)
 	}
-	if typ == TypePath {
+	switch typ {
+	case TypePath:
 		return parsePath(s)
+	case TypeRepository:
+		return parseRepository(s)
 	}
 	return newPattern(strings.Split(s, anything)), nil
 }
@@ -206,5 +211,5 @@ func (r Rule) covers(o Rule, action string) bool {
 	if r.typ == "" || (r.typ != o.typ && r.typ != anything) || !r.acts(action) {
 		return false
 	}
-	return r.everywhere() || (!o.everywhere() && r.name.covers(o.name))
+	return r.everywhere() || (!o.everywhere() && (r.name.covers(o.name) || r.variable() && r.text == o.text))
 }

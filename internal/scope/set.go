@@ -133,7 +133,10 @@ func (r Rule) touches(o Rule) bool {
 	if r.typ == "" || o.typ == "" || r.typ != o.typ && r.typ != anything && o.typ != anything {
 		return false
 	}
-	return len(commonActions(r.actions, o.actions)) > 0 && (r.everywhere() || o.everywhere() || r.name.overlaps(o.name))
+	if len(commonActions(r.actions, o.actions)) == 0 {
+		return false
+	}
+	return r.everywhere() || o.everywhere() || r.variable() || o.variable() || r.name.overlaps(o.name)
 }
 
 // Intersect returns rules for what both sets allow. Where two patterns only

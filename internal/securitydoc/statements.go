@@ -7,7 +7,6 @@ const (
 	noExchange      = "there is no token exchange and no federation in this version"
 	noIntrospection = "there is no OAuth revocation endpoint in this version, and no metadata"
 	noBinding       = "there are no DPoP-bound or certificate-bound tokens in this version"
-	noRegistry      = "there is no registry token realm in this version: the gateway hands Pulp's through"
 	noConsole       = "there is no web console and no browser session in this version"
 	noFactors       = "there is no second factor in this version"
 )
@@ -131,11 +130,11 @@ func Chapters() []Chapter {
 			{ID: "S93", Text: "E-mail addresses and groups are matched exactly, and odd ones match nothing.", Note: "no rule goes by an e-mail address in this version"},
 		}},
 		{"Registry realm", []Statement{
-			{ID: "S94", Text: "Access is what was asked for and is allowed; what is unknown grants nothing.", Absent: noRegistry},
-			{ID: "S95", Text: "The grammar of scopes is read as the specification says.", Absent: noRegistry},
-			{ID: "S96", Text: "The audience is a known service, and nobody gets more than the public.", Absent: noRegistry},
-			{ID: "S97", Text: "Tokens live minutes and end with what they came from.", Absent: noRegistry},
-			{ID: "S98", Text: "The account must be that of the credential.", Absent: noRegistry},
+			{ID: "S94", Text: "Access is what was asked for and is allowed; what is unknown grants nothing."},
+			{ID: "S95", Text: "The grammar of scopes is read as the specification says."},
+			{ID: "S96", Text: "The audience is a known service, and nobody gets more than the public."},
+			{ID: "S97", Text: "Tokens live minutes and end with what they came from."},
+			{ID: "S98", Text: "The account must be that of the credential."},
 		}},
 		{"Login and abuse", []Statement{
 			{ID: "S99", Text: "Failed logins are throttled in bounded memory, over restarts, without locking out an owner at a known address."},

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/latchkey-auth/latchkey/internal/dialect/registry"
 	"github.com/latchkey-auth/latchkey/internal/explain"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
 )
@@ -13,7 +14,8 @@ import (
 type explainers struct {
 	tree    *tree
 	verify  *gateway.Verifier
-	gateway *gateway.Gateway // nil: nothing is behind us
+	gateway *gateway.Gateway  // nil: nothing is behind us
+	realm   *registry.Handler // nil: there is none
 }
 
 // Explain asks a door. Without a name that is the gateway, which gets every
@@ -24,10 +26,15 @@ func (e *explainers) Explain(ctx context.Context, door string, a explain.Asked) 
 	if decoded, err := url.PathUnescape(path); err == nil {
 		path = decoded
 	}
-	if _, own := e.tree.exact[path]; own || ours(path) {
+	if _, own := e.tree.exact[path]; own && !e.realm.Relays(path) || ours(path) {
 		return explain.Decision{}, false
 	}
 	switch {
+	case a.Target == "" && (door == explain.Registry || door == "" && e.realm != nil && registry.About(a.Scope)):
+		if e.realm == nil {
+			return explain.Decision{}, false
+		}
+		return e.realm.Explain(ctx, a), true
 	case door == explain.ForwardAuth, a.Target == "", door == "" && e.gateway == nil:
 		return e.verify.Explain(ctx, a), true
 	case e.gateway != nil:

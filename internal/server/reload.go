@@ -26,6 +26,7 @@ func (s *Server) Reload(o Options) error {
 	o.Store, o.Keys, o.Log, o.Now = s.opts.Store, s.opts.Keys, s.opts.Log, s.opts.Now
 	o.Metrics, o.Tracer, o.SimpleJWT = s.opts.Metrics, s.opts.Tracer, s.opts.SimpleJWT
 	o.Realm, o.Issuer = cmp.Or(o.Realm, s.opts.Realm), cmp.Or(o.Issuer, s.opts.Issuer)
+	o.PublicURL = cmp.Or(o.PublicURL, s.opts.PublicURL)
 	next, err := s.buildHandlers(o)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/clock"
 	"github.com/latchkey-auth/latchkey/internal/credential"
 	"github.com/latchkey-auth/latchkey/internal/dialect/drf"
+	"github.com/latchkey-auth/latchkey/internal/dialect/registry"
 	"github.com/latchkey-auth/latchkey/internal/dialect/simplejwt"
 	"github.com/latchkey-auth/latchkey/internal/extauthz"
 	"github.com/latchkey-auth/latchkey/internal/gateway"
@@ -83,6 +84,15 @@ type Options struct {
 
 	// SimpleJWT is that dialect; nil: it is off. A reload does not change it.
 	SimpleJWT *simplejwt.Options
+
+	// PublicURL is how clients reach the server, without a path; default
+	// http://localhost.
+	PublicURL string
+
+	// Registry is the realm of container registries, without what the server
+	// knows itself; nil: there is none. See [Server.realm] for its defaults. A
+	// reload does not change its life.
+	Registry *registry.Options
 
 	Metrics *metrics.Metrics // where to count; nil: counters that nobody sees
 	Tracer  *traces.Tracer   // nil: there are no traces
@@ -267,6 +277,10 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 		}
 		t.rest, made.close = s.door(metrics.Gateway, g), g.Close
 		why.gateway = g
+	}
+	if err := s.serveRealm(o, t, why, check); err != nil {
+		made.close()
+		return nil, err
 	}
 	made.handler = outermost(t)
 	return made, nil

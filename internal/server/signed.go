@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 
+	"github.com/latchkey-auth/latchkey/internal/dialect/registry"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 )
@@ -22,6 +23,9 @@ func (o Options) signingKeys() keyring.Policy {
 	p := o.SigningKeys
 	if o.SimpleJWT != nil {
 		p.Longest = max(p.Longest, o.SimpleJWT.Longest())
+	}
+	if o.Registry != nil {
+		p.Longest = max(p.Longest, cmp.Or(o.Registry.Life, registry.DefaultLife))
 	}
 	return p
 }

@@ -148,6 +148,7 @@ func (s *Server) anonymous(ctx context.Context) (scope.Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	rules = rules.For("")
 	s.nobody.rules, s.nobody.read = rules, time.Now()
 	return rules, nil
 }

@@ -144,6 +144,7 @@ func (s *Service) loadHolder(ctx context.Context, accountID string) (*holder, er
 	if err != nil {
 		s.log.Warn("a grant cannot be read and grants nothing", "account", held.Account.Name, "err", err)
 	}
+	grants = grants.For(held.Account.Name)
 	shown := grants.Minimal()
 	return &holder{account: held.Account, groups: held.Groups, grants: grants, shown: shown, shownText: shown.String()}, nil
 }
@@ -164,7 +165,7 @@ func newEntry(d digest, found store.FoundToken, h *holder, now time.Time) *entry
 		e.refusal = e.refuse(ReasonRevoked)
 	case badScope(t):
 		e.refusal = e.refuse(ReasonUnknown)
-	case Class(t.Class) == Refresh: // gets pairs, and opens nothing
+	case Class(t.Class) == Refresh, Class(t.Class) == Registry: // gets other tokens, and opens nothing
 		e.refusal = e.refuse(ReasonKind)
 	}
 	return e
@@ -201,7 +202,8 @@ func identityOf(t store.Token, h *holder) *identity.Identity {
 	id.Epoch = t.Epoch
 	id.CIDRs, id.ExpiresAt, id.IdleAfter = t.CIDRs, t.ExpiresAt, t.IdleAfter
 	if len(t.Scope) > 0 {
-		id.TokenScope, _ = scope.ParseSet(t.Scope) // newEntry refuses what cannot be read
+		own, _ := scope.ParseSet(t.Scope) // newEntry refuses what cannot be read
+		id.TokenScope = own.For(h.account.Name)
 		id.Effective = scope.Intersect(id.TokenScope, id.Grants)
 		id.EffectiveText = id.Effective.String()
 	}
@@ -222,6 +224,11 @@ func (s *Service) judge(ctx context.Context, e *entry, p Presented, now time.Tim
 	if e.refusal != nil {
 		return nil, e.refusal
 	}
+	return s.judgeLimits(ctx, e, p, now)
+}
+
+// judgeLimits decides by what the token says of itself.
+func (s *Service) judgeLimits(ctx context.Context, e *entry, p Presented, now time.Time) (*identity.Identity, error) {
 	if why := e.broken(p.Addr, now); why == ReasonIdle {
 		return s.judgeIdle(ctx, e, p, now)
 	} else if why != "" {
@@ -280,6 +287,9 @@ func (s *Service) judgeAgain(ctx context.Context, e *entry, p Presented, now tim
 	again, err := s.load(ctx, e.digest, now)
 	if err != nil {
 		return nil, err
+	}
+	if e.offline() {
+		return s.judgeOffline(ctx, again, p, now)
 	}
 	return s.judge(ctx, again, p, now)
 }

@@ -26,6 +26,10 @@ type Subject struct {
 	Secret    string
 	AccountID string
 
+	// Realm says that it is asked what a registry's realm makes of it, which
+	// takes refresh tokens of registries' clients too.
+	Realm bool
+
 	// Addr is where it is used from. Where it is not valid, an address that the
 	// token may be used from is supposed.
 	Addr netip.Addr
@@ -75,6 +79,9 @@ func (s *Service) Explain(ctx context.Context, caller *identity.Identity, q Subj
 		return Explained{}, err
 	}
 	found.Token = s.withLatestUse(found.Token)
+	if q.Realm && Class(found.Token.Class) == Registry {
+		found.Token.Class = string(Access) // as which it is judged there
+	}
 	e := newEntry(digest{}, *found, h, now)
 	out := Explained{Token: &found.Token, Account: h.account, Identity: e.id, Steps: steps}
 	addr := q.Addr
@@ -244,8 +251,11 @@ func (s *Service) standingSteps(ctx context.Context, caller *identity.Identity, 
 		ownerStep(e.holder),
 		s.revokedStep(ctx, caller, e, t),
 	}
-	if Class(t.Class) == Refresh {
+	switch Class(t.Class) {
+	case Refresh:
 		steps = append(steps, explain.Step{Check: explain.Form, Result: explain.No, Text: "a refresh token gets the next pair and opens no door: present the access token"})
+	case Registry:
+		steps = append(steps, explain.Step{Check: explain.Form, Result: explain.No, Text: "a registry client's refresh token gets tokens for registries and opens no other door"})
 	}
 	if badScope(t) {
 		steps = append(steps, explain.Step{Check: explain.Scope, Result: explain.No, Text: "the stored scope cannot be read, so the token may do nothing"})

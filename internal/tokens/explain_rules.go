@@ -98,6 +98,16 @@ func (s *Service) granted(ctx context.Context, id *identity.Identity, by scope.S
 	return []explain.Step{own, grant}, nil
 }
 
+// asFor returns a rule as it was written and as it is for an account; "" if it
+// is nothing for it.
+func asFor(text, account string) (written, named string) {
+	r, err := scope.Parse(text)
+	if err != nil {
+		return text, ""
+	}
+	return r.String(), scope.Set{r}.For(account).String()
+}
+
 // grantedTo tells whether an account's rule is its own or of which group.
 func (s *Service) grantedTo(ctx context.Context, id *identity.Identity, rule string) (string, error) {
 	queries := []store.GrantQuery{{AccountID: id.AccountID}}
@@ -110,13 +120,18 @@ func (s *Service) grantedTo(ctx context.Context, id *identity.Identity, rule str
 			return "", fault.FromStore(err)
 		}
 		for _, g := range grants {
-			if r, err := scope.Parse(g.Scope); err != nil || r.String() != rule {
+			written, named := asFor(g.Scope, id.Name)
+			if named != rule {
 				continue
 			}
+			whose := "the account itself"
 			if q.Group != "" {
-				return "the group " + q.Group, nil
+				whose = "the group " + q.Group
 			}
-			return "the account itself", nil
+			if written != named {
+				whose += ", which says " + written
+			}
+			return whose, nil
 		}
 	}
 	return "somebody who had it a moment ago", nil

@@ -26,6 +26,10 @@ const (
 	// stored has this class.
 	Refresh Class = "refresh"
 	Access  Class = "access"
+
+	// Registry is a registry client's refresh token ("identity token"): it gets
+	// tokens for registries and opens no door.
+	Registry Class = "registry"
 )
 
 // prefixes begin the secrets of each class, so that people and scanners can
@@ -34,6 +38,7 @@ var prefixes = map[Class]string{
 	Personal: "lkp_",
 	Robot:    "lkr_",
 	Refresh:  "lkf_",
+	Registry: "lki_",
 }
 
 // Form says what the secret of a token looks like.

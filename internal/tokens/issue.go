@@ -74,10 +74,15 @@ func (s *Service) issue(ctx context.Context, caller *identity.Identity, r Reques
 	if err != nil {
 		return Issued{}, err
 	}
+	return s.insertNative(ctx, caller, t, now)
+}
+
+// insertNative gives a token its secret and stores it.
+func (s *Service) insertNative(ctx context.Context, caller *identity.Identity, t store.Token, now time.Time) (Issued, error) {
 	text, sum := generate(Class(t.Class), Native, s.keys.Current())
 	t.Prefix = shown(text, Native)
 	first := store.Secret{Digest: sum[:], TokenID: t.ID, KeyID: s.keys.Current().ID(), CreatedAt: now}
-	err = s.store.Update(ctx, func(tx store.Tx) error { return s.insert(ctx, tx, caller, t, first) })
+	err := s.store.Update(ctx, func(tx store.Tx) error { return s.insert(ctx, tx, caller, t, first) })
 	if err != nil {
 		return Issued{}, fault.FromStore(err)
 	}
@@ -108,7 +113,7 @@ func (s *Service) draft(caller *identity.Identity, owner *holder, r Request, lif
 	if err := checkTexts(r.Name, r.Labels, r.CIDRs); err != nil {
 		return store.Token{}, err
 	}
-	rules, err := parseScope(r.Scope)
+	rules, err := parseScopeFor(owner.account.Name, r.Scope)
 	if err != nil {
 		return store.Token{}, err
 	}
@@ -292,6 +297,20 @@ func parseScope(texts []string) (scope.Set, error) {
 		return nil, fault.Invalidf("scope", "must not have a token in it")
 	}
 	return rules, nil
+}
+
+// parseScopeFor is parseScope with the name of the token's owner where the rules
+// have a place for it.
+func parseScopeFor(account string, texts []string) (scope.Set, error) {
+	rules, err := parseScope(texts)
+	if err != nil || rules == nil {
+		return nil, err
+	}
+	named := rules.For(account)
+	if len(named) < len(rules) {
+		return nil, fault.Invalidf("scope", "has %s, but the name %q cannot be a part of a repository's name", scope.AccountVariable, account)
+	}
+	return named, nil
 }
 
 func checkTexts(name string, labels map[string]string, cidrs []netip.Prefix) error {

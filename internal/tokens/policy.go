@@ -42,7 +42,8 @@ type Policy struct {
 // tokens live 90 days and at most a year, robots' a year and at most two, and
 // neither ends for being unused, unless that is asked for. A family of refresh
 // tokens lives 30 days, or until it is unused for 14, and access tokens live 5
-// minutes, and at most an hour.
+// minutes, and at most an hour. A registry client's refresh token lives 90 days,
+// or until it is unused for 30.
 func DefaultPolicy() Policy {
 	return Policy{
 		Classes: map[Class]Life{
@@ -50,6 +51,7 @@ func DefaultPolicy() Policy {
 			Robot:    {Default: 365 * day, Max: 731 * day},
 			Refresh:  {Default: 30 * day, Max: 366 * day, Idle: 14 * day},
 			Access:   {Default: 5 * time.Minute, Max: time.Hour},
+			Registry: {Default: 90 * day, Max: 366 * day, Idle: 30 * day},
 		},
 		MaxPerAccount: 1000,
 		MaxOverlap:    7 * day,

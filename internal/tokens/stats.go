@@ -87,9 +87,11 @@ func Events() []string { return []string{"issued", "rotated", "revoked"} }
 // Classes names the classes of tokens, in the order of [Stats.Tokens]. "all"
 // stands for those that ended together with all others of their account,
 // whatever their class.
-func Classes() []string { return []string{"all", string(Personal), string(Robot), string(Refresh)} }
+func Classes() []string {
+	return []string{"all", string(Personal), string(Robot), string(Refresh), string(Registry)}
+}
 
-const classCount = 4
+const classCount = 5
 
 func classIndex(class string) int {
 	switch Class(class) {
@@ -99,6 +101,8 @@ func classIndex(class string) int {
 		return 2
 	case Refresh:
 		return 3
+	case Registry:
+		return 4
 	}
 	return 0
 }
