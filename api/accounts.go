@@ -34,6 +34,11 @@ type CreateAccount struct {
 	// Password is for local users; without one they cannot log in.
 	Password string `json:"password,omitempty"`
 
+	// PasswordHash takes over a hash that was made elsewhere, in place of
+	// Password: bcrypt, Argon2, scrypt or PBKDF2, in the forms of htpasswd, PHC and
+	// Django. It is replaced when the user first logs in, and never shown.
+	PasswordHash string `json:"password_hash,omitempty"`
+
 	Email     string   `json:"email,omitempty"`
 	Note      string   `json:"note,omitempty"`
 	MaxTokens int      `json:"max_tokens,omitempty"`

@@ -57,7 +57,7 @@ func (a Accounts) Create(ctx context.Context, r api.CreateAccount) (api.Account,
 	var out api.Account
 	err := a.c.do(ctx, call{
 		method: http.MethodPost, path: []string{"accounts"}, body: r,
-		secrets: []string{r.Password},
+		secrets: []string{r.Password, r.PasswordHash},
 	}, &out)
 	return out, err
 }

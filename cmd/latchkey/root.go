@@ -52,6 +52,7 @@ func newRootCommand(env *environment) *cobra.Command {
 		newRobotCommand(env),
 		newGroupCommand(env),
 		newGrantCommand(env),
+		newImportCommand(env),
 		newKeysCommand(env),
 		newAuditCommand(env),
 	)

@@ -58,7 +58,7 @@ func (s *Service) Bootstrap(ctx context.Context, given secret.Text) (made secret
 				return err
 			}
 		}
-		detail := createdDetail(admin, nil, []string{"*:*:*"})
+		detail := s.createdDetail(admin, nil, []string{"*:*:*"})
 		detail["why"], detail[store.GroupEveryone] = "first start", strings.Join(everybodysGrants, " ")
 		return done(ctx, tx, now, nil, "account.create", admin.ID, detail)
 	})

@@ -34,6 +34,9 @@ const (
 // names, which keeps them free of what separates things in URLs and scopes.
 var localName = regexp.MustCompile(`^[\p{L}\p{N}@.+_-]{1,150}$`)
 
+// NameFits reports whether a name can be that of a local account.
+func NameFits(name string) bool { return localName.MatchString(name) }
+
 // need refuses a caller that lacks the right to act on a part of the API.
 func need(caller *identity.Identity, part, verb string) error {
 	if caller == nil {

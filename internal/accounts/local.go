@@ -55,11 +55,16 @@ func (l *localSource) find(ctx context.Context, username string) (store.Account,
 }
 
 // verify checks a password against a stored hash. A hash that no password can
-// match costs what one of our own does.
+// match costs what one of our own does. So does, besides its own cost, one that
+// was taken over and does not match: they are often cheap, and time must not
+// tell who has one (S100).
 func (l *localSource) verify(ctx context.Context, encoded, text string) (password.Result, error) {
 	result, err := l.passwords.Verify(ctx, encoded, text)
 	if errors.Is(err, password.ErrUnusable) {
 		return password.Result{}, l.passwords.Waste(ctx, "")
+	}
+	if err == nil && !result.OK && !l.passwords.Own(encoded) {
+		return result, l.passwords.Waste(ctx, "")
 	}
 	return result, err
 }

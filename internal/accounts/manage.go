@@ -18,11 +18,16 @@ import (
 
 // NewAccount is what somebody asks of a new account. Only a name is needed.
 type NewAccount struct {
-	Kind      store.AccountKind // default: a user
-	Name      string
-	Source    string // default: local
-	Subject   string // the source's own id; needed for other sources than local
-	Password  secret.Text
+	Kind     store.AccountKind // default: a user
+	Name     string
+	Source   string // default: local
+	Subject  string // the source's own id; needed for other sources than local
+	Password secret.Text
+
+	// PasswordHash is a hash that was made elsewhere, in place of Password. The
+	// rules for new passwords cannot be held to it.
+	PasswordHash secret.Text
+
 	Email     string
 	Note      string
 	MaxTokens int
@@ -87,18 +92,21 @@ func (s *Service) insert(ctx context.Context, caller *identity.Identity, a store
 				return taken(err, "the grant %s is given twice", rule)
 			}
 		}
-		return done(ctx, tx, now, caller, "account.create", a.ID, createdDetail(a, groups, grants))
+		return done(ctx, tx, now, caller, "account.create", a.ID, s.createdDetail(a, groups, grants))
 	})
 }
 
 // createdDetail says in an event what was made, and what it was given.
-func createdDetail(a store.Account, groups, grants []string) map[string]string {
+func (s *Service) createdDetail(a store.Account, groups, grants []string) map[string]string {
 	detail := map[string]string{"name": a.Name, "kind": string(a.Kind), "source": a.Source}
 	if len(groups) > 0 {
 		detail["groups"] = strings.Join(groups, " ")
 	}
 	if len(grants) > 0 {
 		detail["grants"] = strings.Join(grants, " ")
+	}
+	if kind, err := s.passwords.Kind(a.PasswordHash); err == nil && !s.passwords.Own(a.PasswordHash) {
+		detail["password"] = "taken over: " + kind
 	}
 	return detail
 }
@@ -120,14 +128,23 @@ func (s *Service) draft(ctx context.Context, n NewAccount) (store.Account, error
 	if err := s.checkDraft(&a); err != nil {
 		return store.Account{}, err
 	}
-	if n.Password.Empty() {
-		return a, nil
-	}
-	if a.Source != Local || a.Kind != store.User {
-		return store.Account{}, fault.Invalidf("password", "can only be given to local users")
-	}
 	var err error
-	a.PasswordHash, err = s.hash(ctx, n.Password)
+	switch local := a.Source == Local && a.Kind == store.User; {
+	case n.Password.Empty() && n.PasswordHash.Empty():
+	case !local && !n.Password.Empty():
+		err = fault.Invalidf("password", "can only be given to local users")
+	case !local:
+		err = fault.Invalidf("password_hash", "can only be given to local users")
+	case n.PasswordHash.Empty():
+		a.PasswordHash, err = s.hash(ctx, n.Password)
+	case !n.Password.Empty():
+		err = fault.Invalidf("password_hash", "stands in place of a password, not beside one")
+	default:
+		a.PasswordHash = n.PasswordHash.Reveal()
+		if _, reason := s.passwords.Foreign(a.PasswordHash); reason != nil {
+			err = fault.Invalidf("password_hash", "cannot be taken over: %v", reason)
+		}
+	}
 	return a, err
 }
 
@@ -174,7 +191,7 @@ func (s *Service) knownSource(name string) bool {
 func (s *Service) mayGive(ctx context.Context, caller *identity.Identity, n NewAccount, grants scope.Set) error {
 	rules := slices.Clone(grants)
 	groups := n.Groups
-	if !n.Password.Empty() {
+	if !n.Password.Empty() || !n.PasswordHash.Empty() {
 		groups = append([]string{store.GroupEveryone}, groups...)
 	}
 	for _, g := range groups {

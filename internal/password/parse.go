@@ -72,6 +72,20 @@ func parse(encoded string, limits Limits) (hash, error) {
 	return nil, unusable("it is of an unknown kind")
 }
 
+// Foreign says whether a hash that was made elsewhere can be taken over, and of
+// which kind it is. Other than Verify it takes none that is quick to guess: one
+// round of MD5 or SHA-1. Errors are ErrUnusable.
+func (p *Pool) Foreign(encoded string) (kind string, err error) {
+	h, err := parse(encoded, p.limits)
+	if err != nil {
+		return "", err
+	}
+	if _, quick := h.(saltedHash); quick {
+		return "", unusable("it is quick to guess: one round of %s", h.kind())
+	}
+	return h.kind(), nil
+}
+
 func unusable(why string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnusable, fmt.Sprintf(why, args...))
 }

@@ -175,6 +175,10 @@ func (p *Pool) Kind(encoded string) (string, error) {
 	return h.kind(), nil
 }
 
+// Own reports whether a stored hash is of the algorithm that a Pool makes its own
+// by, at whatever cost.
+func (p *Pool) Own(encoded string) bool { return strings.HasPrefix(encoded, "$argon2id$") }
+
 // Load tells how many hashes run and how many callers wait at this moment.
 func (p *Pool) Load() (running, waiting int) { return p.queue.load() }
 

@@ -89,7 +89,7 @@ func (c *call) createAccount() (answer, error) {
 	}
 	a, err := c.Accounts.Create(c.ctx, c.caller, accounts.NewAccount{
 		Kind: store.AccountKind(in.Kind), Name: in.Name, Source: in.Source, Subject: in.Subject,
-		Password: secret.New(in.Password), Email: in.Email, Note: in.Note,
+		Password: secret.New(in.Password), PasswordHash: secret.New(in.PasswordHash), Email: in.Email, Note: in.Note,
 		MaxTokens: in.MaxTokens, Groups: in.Groups, Grants: in.Grants,
 	})
 	if err != nil {
