@@ -120,7 +120,7 @@ password with 'latchkey user create'.
 Such a file says nothing of what people may do. --grant and --group do, for all
 that are taken over.`,
 		Example: `  latchkey import htpasswd /etc/docker/registry/htpasswd --dry-run
-  latchkey import htpasswd htpasswd --grant 'repository:*:pull,push' --grant 'registry:catalog:*' --yes`,
+  latchkey import htpasswd htpasswd --grant 'repository:*:pull,push' --group readers --yes`,
 		Args: arguments("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			usable, err := usableHash()
