@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
-	"encoding/json"
 	"math/big"
 	"slices"
 	"strings"
@@ -91,17 +90,4 @@ func TestSignaturesOfRFCs(t *testing.T) {
 			t.Errorf("%s: verify() of another message = nil, want an error", name)
 		}
 	}
-}
-
-// FuzzObject compares the reading of JSON with that of encoding/json.
-func FuzzObject(f *testing.F) {
-	for _, seed := range []string{`{}`, `{"a":1,"a":2}`, `{"a":{"b":[1,2,{"c":null}]}}`, `[1]`, `{"a":"\ud83d\ude00"}`, `{"a":1}x`, "{\"\xff\":1}"} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		got, err := object(text)
-		if err == nil && (got == nil || json.Unmarshal(text, &map[string]any{}) != nil) {
-			t.Errorf("object(%q) = %v, want an error", text, got)
-		}
-	})
 }
