@@ -38,6 +38,7 @@ var scenarios = []scenario{
 	{"check", measureCheck},
 	{"junk", measureJunk},
 	{"flood", measureFlood},
+	{"signed", measureSigned},
 	{"issue", measureIssue},
 	{"gateway", measureGateway},
 	{"first", measureFirst}, // last: it starts the server anew

@@ -24,6 +24,7 @@ const serveWord = "serve"
 //	lookup    bare, once the token's SHA-256 is found in a map
 //	row       bare, once the row of the token's SHA-256 is read from a database
 //	commit    makes a token, stores its hash with one row durably, answers in JSON
+//	sign      answers with one signature over what was sent
 //	upstream  a small service behind a proxy
 //	proxy     net/http/httputil's reverse proxy before it, as it comes
 func serveYardstick(kind string, args []string) {
@@ -62,6 +63,8 @@ func yardstick(kind, answer, tokens, database, target string) (http.Handler, err
 		return checked(reply, known), err
 	case "commit":
 		return committing(database)
+	case "sign":
+		return signing()
 	case "upstream":
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, upstreamText) }), nil
 	case "proxy":

@@ -111,6 +111,7 @@ func (m *mine) exercise(t *testing.T, round string) {
 	must(t, err)
 	robot := m.issue(t, admin, client.Options{}, api.CreateToken{Name: "robot " + round, Owner: "ci-" + round})
 	drf := m.django(t, "ann-"+round)
+	m.pairs(t, ann, "ann-"+round)
 	for _, secret := range []string{made.Secret, token.Secret, robot.Secret, drf, m.native("every place"), m.hex40("every place")} {
 		m.everywhere(t, secret)
 	}
