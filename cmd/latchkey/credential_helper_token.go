@@ -62,7 +62,7 @@ func (s shortTokens) save(kept map[string]shortToken, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("encoding the tokens: %w", err)
 	}
-	if err := replaceFile(s.path, append(text, '\n')); err != nil {
+	if err := replaceFile(s.path, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("storing the tokens for registries: %w", err)
 	}
 	return nil

@@ -130,15 +130,15 @@ func (c credentialFile) save(what credentials) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("storing the login: %w", err)
 	}
-	if err := replaceFile(c.path, append(text, '\n')); err != nil {
+	if err := replaceFile(c.path, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("storing the login: %w", err)
 	}
 	return nil
 }
 
 // replaceFile writes a file beside another and moves it there.
-func replaceFile(path string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".credentials-*") // with mode 0600
+func replaceFile(path string, text []byte, mode fs.FileMode) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".latchkey-*") // with mode 0600
 	if err != nil {
 		return err
 	}
@@ -149,6 +149,9 @@ func replaceFile(path string, text []byte) (err error) {
 		}
 	}()
 	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	if err := f.Chmod(mode); err != nil && runtime.GOOS != "windows" {
 		return err
 	}
 	if err := f.Sync(); err != nil {

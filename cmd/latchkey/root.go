@@ -37,6 +37,7 @@ func newRootCommand(env *environment) *cobra.Command {
 		newHealthCommand(env),
 		newProxyCommand(env),
 		newPulpCommand(env),
+		newRegistryCommand(env),
 	)
 	group(root, "Your login:",
 		newLoginCommand(env),

@@ -76,6 +76,7 @@ var rules = []rule{
 	{from: "internal/proxyconfig", only: []string{}, why: "what it writes depends on what it is told alone"},
 	{from: "internal/doctor", only: []string{"internal/config", "internal/keyring", "internal/pulpsettings", "internal/serverkey", "internal/store"},
 		why: "it looks at a server from outside, as its operator does, and is given what it may know of the database"},
+	{from: "internal/registryconfig", only: []string{}, never: []string{"net/http", "os"}, why: "what it writes depends on what it is told alone"},
 	{from: "internal/dockerauth", only: []string{"internal/scope"}, never: []string{"net/http", "os"}, why: "it says what a file comes to, and makes nothing"},
 	{from: "internal/htpasswd", only: []string{}, never: []string{"net/http", "os"}, why: "the same goes for password files"},
 	{from: "internal/pulpsettings", only: []string{}, why: "the same goes for Pulp's settings"},
