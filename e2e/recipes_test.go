@@ -63,6 +63,7 @@ REQUEST=$(curl -s -D - -o /dev/null -H "Authorization: Bearer $(jq -r .token tok
 		keys: []typed{{"Password of alice:", alicesPassword}},
 	},
 	{name: "go", page: "docs/go.md", first: signedIn},
+	registryToolsRecipe,
 	{name: "django", page: "docs/django.md", places: anotherOrigin, first: signedIn},
 	{
 		name: "doors", page: "docs/doors.md",

@@ -18,6 +18,8 @@ curl             | curl --json x --version          | the tests with real client
 nginx-light      | PATH=$PATH:/usr/sbin command -v nginx   | the tests behind nginx
 caddy            | command -v caddy                 | the tests behind Caddy
 haproxy          | PATH=$PATH:/usr/sbin command -v haproxy | the tests behind HAProxy
+skopeo           | command -v skopeo                | the tests with clients of container registries
+podman           | command -v podman                | the tests with clients of container registries
 buildah          | command -v buildah               | the test of the container image
 systemd          | command -v systemd-analyze       | the test of the unit of the service
 man-db           | command -v man                   | the test of the Debian package
