@@ -21,6 +21,18 @@ func (s *attesting) Update(ctx context.Context, fn func(store.Tx) error) error {
 	return s.Store.Update(ctx, func(tx store.Tx) error { return fn(attestingTx{tx, s.keys}) })
 }
 
+func (s *attesting) Issue(ctx context.Context, i store.Issue) error {
+	admit := i.Admit
+	i.Admit = func(a store.Admission) (store.Event, error) {
+		e, err := admit(a)
+		if err != nil {
+			return e, err
+		}
+		return s.keys.attest(e)
+	}
+	return s.Store.Issue(ctx, i)
+}
+
 func (s *attesting) AppendEvents(ctx context.Context, events []store.Event) error {
 	coded := make([]store.Event, len(events))
 	for i, e := range events {

@@ -248,6 +248,12 @@ func (s *Store) Update(ctx context.Context, fn func(store.Tx) error) error {
 	return s.call("Update", func() error { return s.Store.Update(ctx, fn) })
 }
 
+// Issue implements [store.Issuer]. It counts as one "Update", which is what it
+// is to whoever does not care how it is done.
+func (s *Store) Issue(ctx context.Context, i store.Issue) error {
+	return s.call("Update", func() error { return s.Store.Issue(ctx, i) })
+}
+
 // RecordUses implements [store.Batcher].
 func (s *Store) RecordUses(ctx context.Context, uses []store.Use) error {
 	return s.call("RecordUses", func() error { return s.Store.RecordUses(ctx, uses) })

@@ -50,6 +50,7 @@ type Store interface {
 	FamilyReader
 	EventChain
 	Updater
+	Issuer
 	Batcher
 	KeyRegistry
 

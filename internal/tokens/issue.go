@@ -45,6 +45,7 @@ type Request struct {
 type Issued struct {
 	Token  store.Token
 	Secret secret.Text
+	Owner  string // name of the account, where it was looked at on the way; or ""
 }
 
 // Issue makes a token. The class is that of its owner's kind: robots get robot
@@ -74,7 +75,9 @@ func (s *Service) issue(ctx context.Context, caller *identity.Identity, r Reques
 	if err != nil {
 		return Issued{}, err
 	}
-	return s.insertNative(ctx, caller, t, now)
+	issued, err := s.insertNative(ctx, caller, t, now)
+	issued.Owner = owner.account.Name
+	return issued, err
 }
 
 // insertNative gives a token its secret and stores it.
@@ -82,8 +85,7 @@ func (s *Service) insertNative(ctx context.Context, caller *identity.Identity, t
 	text, sum := generate(Class(t.Class), Native, s.keys.Current())
 	t.Prefix = shown(text, Native)
 	first := store.Secret{Digest: sum[:], TokenID: t.ID, KeyID: s.keys.Current().ID(), CreatedAt: now}
-	err := s.store.Update(ctx, func(tx store.Tx) error { return s.insert(ctx, tx, caller, t, first) })
-	if err != nil {
+	if err := s.add(ctx, caller, t, first); err != nil {
 		return Issued{}, fault.FromStore(err)
 	}
 	return Issued{Token: t, Secret: text}, nil
@@ -94,7 +96,7 @@ func (s *Service) owner(ctx context.Context, accountID string) (*holder, error) 
 	h, err := s.holder(ctx, accountID)
 	var gone *Refusal
 	if errors.As(err, &gone) {
-		return nil, fault.NotFoundf("there is no such account")
+		return nil, errNoAccount
 	}
 	return h, err
 }
@@ -153,62 +155,103 @@ func (s *Service) epochFor(caller *identity.Identity, owner *holder) int64 {
 	return owner.account.Epoch
 }
 
-// insert writes the token, if its account still may have one more.
+// errMaybeFull says that an account has so many tokens, ended ones included,
+// that the live ones have to be counted. It is told to no one.
+var errMaybeFull = errors.New("the live tokens of the account have to be counted")
+
+// add writes the token, if its account still may have one more.
+func (s *Service) add(ctx context.Context, caller *identity.Identity, t store.Token, first store.Secret) error {
+	err := s.store.Issue(ctx, store.Issue{
+		Token: t, Secret: first, By: asker(caller),
+		Admit: func(a store.Admission) (store.Event, error) {
+			if err := s.admits(a, t); err != nil {
+				return store.Event{}, err
+			}
+			return issuedEvent(ctx, caller, t, a.Owner), nil
+		},
+	})
+	switch {
+	case errors.Is(err, errMaybeFull):
+		return s.store.Update(ctx, func(tx store.Tx) error { return s.insert(ctx, tx, caller, t, first) })
+	case errors.Is(err, store.ErrNotFound):
+		return errNoAccount
+	}
+	return err
+}
+
+// insert is add within a transaction that may do other things besides.
 func (s *Service) insert(ctx context.Context, tx store.Tx, caller *identity.Identity, t store.Token, first store.Secret) error {
-	account, err := s.admit(tx, caller, t)
+	a, err := s.admit(tx, caller, t)
 	if err != nil {
 		return err
 	}
 	if err := tx.InsertToken(t, first); err != nil {
 		return err
 	}
-	e := audit.Event(ctx, t.CreatedAt, caller, "token.issue", audit.OK)
-	e.Target, e.Detail = t.ID, issuedDetail(t, account.Name)
-	return tx.AppendEvent(e)
+	return tx.AppendEvent(issuedEvent(ctx, caller, t, a.Owner))
 }
 
-// admit locks the account that a new token is for, and refuses the token where
-// the account must not get it (any more), or the caller must not hand it out.
-func (s *Service) admit(tx store.Tx, caller *identity.Identity, t store.Token) (store.Account, error) {
-	account, err := tx.LockAccount(t.AccountID)
+// issuedEvent is the event of a token that was issued.
+func issuedEvent(ctx context.Context, caller *identity.Identity, t store.Token, owner string) store.Event {
+	e := audit.Event(ctx, t.CreatedAt, caller, "token.issue", audit.OK)
+	e.Target, e.Detail = t.ID, issuedDetail(t, owner)
+	return e
+}
+
+// asker is the token by which a caller asks, "" where it is none.
+func asker(caller *identity.Identity) string {
+	if caller.Method != identity.Token {
+		return ""
+	}
+	return caller.TokenID
+}
+
+var errNoAccount = fault.NotFoundf("there is no such account")
+
+// admit locks the account that a new token is for, and the token that asks for
+// it, and refuses what admits does.
+func (s *Service) admit(tx store.Tx, caller *identity.Identity, t store.Token) (store.Admission, error) {
+	a, err := store.AdmissionIn(tx, t.AccountID, asker(caller))
 	if errors.Is(err, store.ErrNotFound) {
-		return account, fault.NotFoundf("there is no such account")
+		return a, errNoAccount
 	}
 	if err != nil {
-		return account, err
+		return a, err
 	}
-	if account.Disabled {
-		return account, fault.Conflictf("the account is disabled")
+	if err := s.admits(a, t); !errors.Is(err, errMaybeFull) {
+		return a, err
 	}
-	if account.Epoch > t.Epoch {
-		return account, errRevoked
-	}
-	if err := stands(tx, caller); err != nil {
-		return account, err
-	}
-	most := s.Policy().MaxPerAccount
-	if account.MaxTokens > 0 {
-		most = account.MaxTokens
-	}
-	return account, hasRoom(tx, t, most)
-}
-
-// hasRoom refuses a token past the most live ones that its account may have; 0
-// is any number. They are counted only where they may be so many: it takes the
-// longer the more there are.
-func hasRoom(tx store.Tx, t store.Token, most int) error {
-	if most <= 0 {
-		return nil
-	}
-	atMost, err := tx.CountUnrevoked(t.AccountID)
-	if err != nil || atMost < most {
-		return err
-	}
+	most := s.mostTokens(a)
 	n, err := tx.CountLive(t.AccountID, t.CreatedAt, most)
 	if err == nil && n >= most {
-		return fault.Limitf("the account has %d live tokens, which is as many as it may have: revoke one first", n)
+		err = fault.Limitf("the account has %d live tokens, which is as many as it may have: revoke one first", n)
 	}
-	return err
+	return a, err
+}
+
+// admits refuses a token where the account must not get it (any more), or the
+// caller must not hand it out. The error is errMaybeFull when that depends on
+// how many live tokens the account has: to count them takes the longer the more
+// there are, and few accounts have even so many that have ended.
+func (s *Service) admits(a store.Admission, t store.Token) error {
+	most := s.mostTokens(a)
+	switch {
+	case a.Disabled:
+		return fault.Conflictf("the account is disabled")
+	case a.Epoch > t.Epoch, a.ByGone:
+		return errRevoked
+	case most > 0 && a.Unrevoked >= most:
+		return errMaybeFull
+	}
+	return nil
+}
+
+// mostTokens is how many live tokens an account may have; 0 or less: any number.
+func (s *Service) mostTokens(a store.Admission) int {
+	if a.MaxTokens > 0 {
+		return a.MaxTokens
+	}
+	return s.Policy().MaxPerAccount
 }
 
 // issuedDetail says in an event what was given away.

@@ -124,7 +124,7 @@ func (s *Service) issuePair(ctx context.Context, caller *identity.Identity, r Pa
 		return Pair{}, fmt.Errorf("write the terms of a family: %w", err)
 	}
 	err = s.store.Update(ctx, func(tx store.Tx) error {
-		account, err := s.admit(tx, caller, p.Family)
+		a, err := s.admit(tx, caller, p.Family)
 		if err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func (s *Service) issuePair(ctx context.Context, caller *identity.Identity, r Pa
 			return err
 		}
 		e := audit.Event(ctx, now, caller, "pair.issue", audit.OK)
-		e.Target, e.Detail = t.ID, issuedDetail(p.Family, account.Name)
+		e.Target, e.Detail = t.ID, issuedDetail(p.Family, a.Owner)
 		e.Detail["client"] = audit.Clip(terms.ClientID)
 		return tx.AppendEvent(e)
 	})

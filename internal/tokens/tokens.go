@@ -26,6 +26,7 @@ type Store interface {
 	store.FamilyReader
 	store.ChangeReader
 	store.Updater
+	store.Issuer
 	store.Batcher
 	Holder(ctx context.Context, accountID string) (store.Holder, error)
 	Grants(ctx context.Context, q store.GrantQuery) ([]store.Grant, error)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -15,6 +16,14 @@ func maybe(t time.Time) any {
 		return nil
 	}
 	return t
+}
+
+// orNull is maybe for a column of many rows.
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // instant reads a time, the zero time from NULL.
@@ -90,6 +99,23 @@ func array(list []string) []string {
 		return []string{}
 	}
 	return list
+}
+
+// arrayEscapes are for elements of an array's text, see
+// https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO.
+var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// arrayText writes a list as the text of an array: rows of arrays, which may
+// differ in length, cannot be sent as an array.
+func arrayText(list []string) string {
+	if len(list) == 0 {
+		return "{}"
+	}
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = `"` + arrayEscapes.Replace(s) + `"`
+	}
+	return "{" + strings.Join(quoted, ",") + "}"
 }
 
 // orNil makes an empty list nil.

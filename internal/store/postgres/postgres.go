@@ -68,6 +68,7 @@ type Store struct {
 	pooler   bool
 	password string // to keep it out of texts
 	listener *listener
+	issuer   *issuer
 }
 
 var _ store.Store = (*Store)(nil)
@@ -95,6 +96,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.pool.Close()
 		return nil, err
 	}
+	s.issuer = newIssuer(s)
 	if !o.Pooler {
 		s.listener = listen(cfg.ConnConfig, s.text, o.Log)
 	}
@@ -158,6 +160,7 @@ func (s *Store) Close() error {
 	if s.listener != nil {
 		s.listener.stop()
 	}
+	s.issuer.stop()
 	s.pool.Close()
 	return nil
 }

@@ -72,6 +72,7 @@ type tx struct {
 
 	begun   bool
 	over    bool
+	ended   bool // the commit was sent
 	changed bool // there is something for the listeners of other nodes
 
 	// waiting are statements that go along with the next one, as nobody asks
@@ -177,6 +178,12 @@ func (t *tx) fail(op string, err error) error {
 	return t.err
 }
 
+// declined reports whether the server itself said that it did not do what the
+// transaction asked of it, and so has nothing of it.
+func (t *tx) declined() bool {
+	return (t.early || !t.ended) && code(t.cause) != "" && !lost(t.cause)
+}
+
 // exec runs a statement and returns how many rows it touched.
 func (t *tx) exec(op, query string, args ...any) (int, error) {
 	var n int64
@@ -244,6 +251,7 @@ func (t *tx) commit() {
 	if t.changed {
 		t.waiting = append(t.waiting, pending{"notify other nodes", `select pg_notify('` + channel + `', '')`, nil})
 	}
+	t.ended = true
 	const op = "commit a transaction, whose outcome is not known"
 	var tag string
 	err := t.send(op, []pending{{query: `commit`}}, func(r pgx.BatchResults) error {

@@ -98,7 +98,7 @@ func (s *Store) seals(ctx context.Context, rest string, args ...any) ([]store.Se
 
 // AppendSeal implements [store.EventChain].
 func (s *Store) AppendSeal(ctx context.Context, l store.Seal) error {
-	return s.writer.update(ctx, func(t *tx) error {
+	return s.writer.do(ctx, func(t *tx) error {
 		_, err := t.exec("append a seal", `INSERT INTO event_seals (`+sealColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			l.Number, l.At.UnixMicro(), bytesOf(l.Previous), l.Members, l.Count, l.First.UnixMicro(), l.Last.UnixMicro(),
 			bytesOf(l.Root), bytesOf(l.Tags), l.Adopted, l.KeyID, bytesOf(l.Signature))
@@ -125,7 +125,7 @@ func (s *Store) TrimmedTo(ctx context.Context) (store.Trimmed, error) {
 
 // Trim implements [store.EventChain].
 func (s *Store) Trim(ctx context.Context, m store.Trimmed, places [][2]int64) error {
-	return s.writer.update(ctx, func(t *tx) error {
+	return s.writer.do(ctx, func(t *tx) error {
 		n, err := t.exec("note where the audit log begins", `INSERT INTO event_trim (one, number, hash, through, removed, at, key_id, signature)
 			VALUES (1, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET number = excluded.number, hash = excluded.hash,
 			through = excluded.through, removed = excluded.removed, at = excluded.at, key_id = excluded.key_id,

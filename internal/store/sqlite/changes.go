@@ -53,7 +53,7 @@ func (s *Store) SweepChanges(ctx context.Context, before time.Time, keep, limit 
 	if err := store.CheckLimit(limit); err != nil {
 		return 0, err
 	}
-	err = s.writer.update(ctx, func(t *tx) (err error) {
+	err = s.writer.do(ctx, func(t *tx) (err error) {
 		n, err = t.exec("sweep changes", `
 			WITH newest AS (SELECT seq FROM change_counter),
 				oldest AS (SELECT seq, at FROM changes ORDER BY seq LIMIT ?3),

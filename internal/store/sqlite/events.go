@@ -108,7 +108,7 @@ func (s *Store) AppendEvents(ctx context.Context, events []store.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	return s.writer.update(ctx, func(t *tx) error {
+	return s.writer.do(ctx, func(t *tx) error {
 		for _, e := range events {
 			if err := t.AppendEvent(e); err != nil {
 				return err

@@ -13,7 +13,7 @@ func (s *Store) RegisterKey(ctx context.Context, id string, check []byte) error 
 	if !store.Storable(id) || len(check) == 0 {
 		return fmt.Errorf("register server secret %q: %w", id, store.ErrInvalid)
 	}
-	return s.writer.update(ctx, func(t *tx) error {
+	return s.writer.do(ctx, func(t *tx) error {
 		_, err := t.exec("register a server secret", `INSERT INTO server_keys (id, check_value, created_at)
 			VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING`, id, check, t.w.now().UnixMicro())
 		if err != nil {

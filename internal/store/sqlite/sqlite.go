@@ -151,7 +151,7 @@ func (s *Store) Update(ctx context.Context, fn func(store.Tx) error) error {
 
 // Ping implements [store.Store]. It commits a write.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.writer.update(ctx, func(t *tx) error {
+	return s.writer.do(ctx, func(t *tx) error {
 		_, err := t.exec("probe the database", `UPDATE probe SET at = ?`, s.now().UnixMicro())
 		return err
 	})

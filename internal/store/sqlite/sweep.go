@@ -47,7 +47,7 @@ func (s *Store) Sweep(ctx context.Context, endedBefore time.Time, limit int) (n 
 	if err != nil {
 		return 0, fmt.Errorf("sweep tokens: %w", err)
 	}
-	err = s.writer.update(ctx, func(t *tx) (err error) {
+	err = s.writer.do(ctx, func(t *tx) (err error) {
 		_, err = t.exec("sweep secrets", `DELETE FROM token_secrets WHERE digest IN (
 			SELECT digest FROM token_secrets WHERE expires_at < ? LIMIT ?)`, before, limit)
 		if err != nil || len(found) == 0 {

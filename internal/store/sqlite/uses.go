@@ -15,7 +15,7 @@ const usesPerTurn = 500
 // list is written in several transactions.
 func (s *Store) RecordUses(ctx context.Context, uses []store.Use) error {
 	for part := range slices.Chunk(uses, usesPerTurn) {
-		err := s.writer.update(ctx, func(t *tx) error {
+		err := s.writer.do(ctx, func(t *tx) error {
 			for _, u := range part {
 				if err := t.recordUse(u); err != nil {
 					return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -20,8 +21,9 @@ const maxBatch = 128
 // callers that wait, lends each of them the open transaction for the run of
 // its function, then commits once for all and answers them.
 //
-// A function runs on its caller's goroutine, so that what it captured, a panic
-// in it and runtime.Goexit behave as anywhere else.
+// A function from outside runs on its caller's goroutine, so that what it
+// captured, a panic in it and runtime.Goexit behave as anywhere else. The
+// store's own are run by the writer, which saves two changes of goroutines.
 //
 // One that fails must not take the others along. Savepoints are what SQLite
 // has for that, but they copy every page that is about to change, about a
@@ -65,7 +67,16 @@ func newWriter(ctx context.Context, dsn string, committed func(int), now func() 
 // update runs fn in a turn of its own, or several, and returns when what it
 // wrote is committed.
 func (w *writer) update(ctx context.Context, fn func(*tx) error) error {
-	t := newTicket()
+	return w.await(ctx, newTicket(), fn)
+}
+
+// do is update for a function that may run on the writer's goroutine, as it does
+// not wait for anything.
+func (w *writer) do(ctx context.Context, fn func(*tx) error) error {
+	return w.await(ctx, newOwnTicket(fn), nil)
+}
+
+func (w *writer) await(ctx context.Context, t *ticket, fn func(*tx) error) error {
 	if err := w.enqueue(ctx, t); err != nil {
 		return err
 	}
@@ -77,6 +88,9 @@ func (w *writer) update(ctx context.Context, fn func(*tx) error) error {
 				return err // the writer undoes what there is
 			}
 		case err := <-t.done:
+			if t.panicked != nil {
+				panic(t.panicked)
+			}
 			if err == nil {
 				err = t.verdict
 			}
@@ -164,10 +178,22 @@ func (w *writer) gather(first *ticket, batch *[]*ticket) error {
 			return err
 		}
 		if t = nil; n < maxBatch {
-			select {
-			case t = <-w.queue:
-			default:
-			}
+			t = w.next()
+		}
+	}
+	return nil
+}
+
+// next returns somebody else who waits, nil when nobody does. Before it gives
+// up it lets those run that are about to ask: they would have to wait for the
+// commit after this one. A caller that is alone is not held up by that.
+func (w *writer) next() *ticket {
+	for range 2 {
+		select {
+		case t := <-w.queue:
+			return t
+		default:
+			runtime.Gosched()
 		}
 	}
 	return nil
@@ -205,8 +231,7 @@ func (w *writer) serve(t *ticket, state int32, shared bool) (bool, error) {
 		return true, err
 	}
 	tx := &tx{w: w, shared: shared}
-	t.turn <- tx
-	if <-t.back {
+	if w.lend(t, tx) {
 		if tx.saved {
 			return true, w.control("RELEASE caller")
 		}
@@ -220,6 +245,15 @@ func (w *writer) serve(t *ticket, state int32, shared bool) (bool, error) {
 		return waits, errSpoiled
 	}
 	return waits, nil
+}
+
+// lend gives a caller its turn and reports whether there is something to commit.
+func (w *writer) lend(t *ticket, tx *tx) bool {
+	if t.own != nil {
+		return t.runOwn(tx)
+	}
+	t.turn <- tx
+	return <-t.back
 }
 
 // begin opens the transaction. IMMEDIATE takes the write lock at once, so that

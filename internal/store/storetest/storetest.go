@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Chain", chainTests},
 		{"Batches", batchTests},
 		{"Updates", updateTests},
+		{"Issue", issueTests},
 		{"Rivals", rivalTests},
 		{"Keys", keyTests},
 		{"SigningKeys", signingTests},

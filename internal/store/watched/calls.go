@@ -112,6 +112,11 @@ func (s *Store) Update(ctx context.Context, fn func(tx store.Tx) error) error {
 	return tell(ctx, s, Update, "Update", func(ctx context.Context) error { return s.Store.Update(ctx, fn) })
 }
 
+// Issue implements [store.Issuer].
+func (s *Store) Issue(ctx context.Context, i store.Issue) error {
+	return tell(ctx, s, Update, "Issue", func(ctx context.Context) error { return s.Store.Issue(ctx, i) })
+}
+
 // RecordUses implements [store.Batcher].
 func (s *Store) RecordUses(ctx context.Context, uses []store.Use) error {
 	return tell(ctx, s, Batch, "RecordUses", func(ctx context.Context) error { return s.Store.RecordUses(ctx, uses) })
