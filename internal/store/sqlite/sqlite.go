@@ -45,8 +45,8 @@ type Options struct {
 	// 0: five seconds.
 	Patience time.Duration
 
-	// Committed is told of each commit, and how many callers shared it; nil:
-	// nobody is.
+	// Committed is told of each commit that somebody waited for, and how many
+	// callers shared it; nil: nobody is.
 	Committed func(callers int)
 
 	Now func() time.Time // nil: time.Now

@@ -144,7 +144,9 @@ func (w *writer) batch(first *ticket, batch []*ticket) []*ticket {
 	}
 	if err == nil && w.open {
 		if err = w.commit(); err == nil {
-			w.committed(successes(batch))
+			if n := successes(batch); n > 0 { // else all were refused, and nothing was written
+				w.committed(n)
+			}
 		}
 	}
 	if err != nil {
