@@ -13,14 +13,14 @@ FUZZTIME  ?= 10000x
 RACE      := $(shell command -v gcc >/dev/null && echo "-race -gcflags=modernc.org/sqlite/lib=-race=false")
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: build test check fmt vet lint unit e2e fuzz bench docs clean
+.PHONY: build test check fmt lint unit e2e fuzz bench docs clean
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN)/latchkey ./cmd/latchkey
 
-test: deps check fuzz-seeds e2e ## everything, with the real programs
+test: deps fmt lint unit fuzz-seeds e2e ## everything, with the real programs
 
-check: fmt vet lint unit ## the tests without other programs, with the race detector
+check: fmt lint short ## what takes minutes: the tests with the race detector, the long ones cut short
 
 .PHONY: deps
 deps:
@@ -29,18 +29,18 @@ deps:
 fmt:
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
 
-vet:
-	$(GO) vet ./...
-	$(GO) vet -tags e2e ./...
-
-lint: $(LINT)
+lint: $(LINT) ## go vet is among it
 	$(LINT) run --build-tags e2e
 
 $(LINT):
 	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
-unit:
-	$(GO) test $(RACE) -timeout 10m ./...
+unit: ## all tests of the packages, in full
+	$(GO) test $(RACE) -timeout 20m ./...
+
+.PHONY: short
+short:
+	$(GO) test $(RACE) -short -timeout 10m ./...
 
 .PHONY: fuzz-seeds
 fuzz-seeds: ## each fuzz target for a moment

@@ -54,9 +54,14 @@ func onSQLite(t *testing.T) place {
 	}
 }
 
-func onPostgres(t *testing.T) place   { return postgresPlace(t, false) }
-func behindPooler(t *testing.T) place { return postgresPlace(t, true) }
-func (p place) String() string        { return p.kind }
+func onPostgres(t *testing.T) place { return postgresPlace(t, false) }
+func behindPooler(t *testing.T) place {
+	if testing.Short() {
+		t.Skip("PostgreSQL once more, in the way for poolers")
+	}
+	return postgresPlace(t, true)
+}
+func (p place) String() string { return p.kind }
 func closing(t *testing.T, s store.Store) {
 	t.Helper()
 	if err := s.Close(); err != nil {

@@ -122,7 +122,7 @@ func trickyPath(d *rand.Rand) string {
 func TestCleanPathAgainstReference(t *testing.T) {
 	d := rand.New(rand.NewPCG(3, 4))
 	clean := 0
-	for range 100_000 {
+	for range rounds(100_000) {
 		raw := trickyPath(d)
 		got, ok := CleanPath(raw)
 		want, wantOK := cleanReference(raw)
@@ -133,7 +133,7 @@ func TestCleanPathAgainstReference(t *testing.T) {
 			clean++
 		}
 	}
-	if clean < 3_000 {
+	if clean < rounds(3_000) {
 		t.Errorf("%d paths were clean, too few to show anything", clean)
 	}
 }
@@ -174,7 +174,7 @@ func TestNoReadingWidens(t *testing.T) {
 		rules = append(rules, known{p, mustParse(t, "path:"+p+":read"), reference(p)})
 	}
 	allowed := 0
-	for range 100_000 {
+	for range rounds(100_000) {
 		raw := trickyPath(d)
 		q := PathRequest("GET", raw)
 		for _, k := range rules {
@@ -194,7 +194,7 @@ func TestNoReadingWidens(t *testing.T) {
 			}
 		}
 	}
-	if allowed < 5_000 {
+	if allowed < rounds(5_000) {
 		t.Errorf("%d paths were let through, too few to show anything", allowed)
 	}
 }

@@ -66,7 +66,7 @@ func TestTouches(t *testing.T) {
 // request.
 func TestFindSaysWhatDecides(t *testing.T) {
 	d := dice{rand.New(rand.NewPCG(7, 8))}
-	for range 20_000 {
+	for range rounds(20_000) {
 		s, q := d.set(t), d.request()
 		rule, ok := s.Find(q)
 		if ok != s.Allows(q) || ok && !rule.Allows(q) {

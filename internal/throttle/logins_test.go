@@ -336,7 +336,7 @@ func TestParallelLogins(t *testing.T) {
 
 func TestLoginsBound(t *testing.T) {
 	l := New(Options{Now: newClock().now, Max: 1000})
-	for i := range 100_000 {
+	for i := range rounds(100_000) {
 		fails(l, fmt.Sprint("account", i), stranger(i))
 		fails(l, "alice", stranger(i))
 	}

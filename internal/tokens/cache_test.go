@@ -99,7 +99,10 @@ func TestCacheIsBounded(t *testing.T) {
 	s := c.Node(t, func(o *tokens.Options) { o.Store, o.CacheEntries = mem, most })
 	c.Ready(t, s)
 	n := 1_000_000
-	if testing.Short() || raceEnabled {
+	switch {
+	case testing.Short():
+		n = 20_000
+	case raceEnabled:
 		n = 100_000
 	}
 	random := rand.New(rand.NewPCG(1, 2))

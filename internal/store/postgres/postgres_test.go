@@ -73,6 +73,9 @@ func TestStore(t *testing.T) {
 }
 
 func TestStoreForPooler(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same tests once more")
+	}
 	one := &schemas{dsn: pgtest.New(t)}
 	storetest.Run(t, func(t *testing.T) store.Store {
 		return open(t, postgres.Options{DSN: one.next(t), Timeout: patience, Pooler: true})

@@ -34,6 +34,9 @@ func TestStore(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same tests once more")
+	}
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, sqlite.Memory) })
 }
 
