@@ -156,7 +156,7 @@ func (s *Service) checkDraft(a *store.Account) error {
 		return fault.Invalidf("subject", "is for accounts of other sources")
 	case a.Source == Local:
 		a.Subject = a.ID
-		if !localName.MatchString(a.Name) {
+		if !isLocalName(a.Name) {
 			return fault.Invalidf("name", "must be 1 to 150 letters, digits and @ . + - _")
 		}
 	case !s.knownSource(a.Source):
@@ -306,7 +306,7 @@ func (c Change) apply(tx store.Tx, a *store.Account, caller *identity.Identity, 
 		if a.Source != Local {
 			return fault.Invalidf("name", "of this account is its source's to change")
 		}
-		if !localName.MatchString(*c.Name) {
+		if !isLocalName(*c.Name) {
 			return fault.Invalidf("name", "must be 1 to 150 letters, digits and @ . + - _")
 		}
 		a.Name = *c.Name

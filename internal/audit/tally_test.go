@@ -128,7 +128,8 @@ func TestUsed(t *testing.T) {
 		}
 		use := func(token, door, addr string, n int) {
 			for i := range n {
-				l.Used(Use{By: &identity.Identity{AccountID: "a", Name: "alice", TokenID: token}, Door: door, Addr: netip.MustParseAddr(addr), At: noon.Add(time.Duration(i) * time.Second)})
+				at := noon.Add(time.Duration(i) * time.Second)
+				l.Used(Use{By: &identity.Identity{AccountID: "a", Name: "alice", TokenID: token}, Door: door, Addr: netip.MustParseAddr(addr), First: at, Last: at, Seconds: 1})
 			}
 		}
 		use("t1", "verify", "192.0.2.1", 300)

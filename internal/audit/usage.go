@@ -28,12 +28,13 @@ const (
 	mostUsage  = 20_000 // tokens, doors and addresses that are told apart meanwhile
 )
 
-// Use is one second in which a token was used.
+// Use is when a token was used at one door from one address.
 type Use struct {
-	By   *identity.Identity
-	Door string
-	Addr netip.Addr
-	At   time.Time
+	By          *identity.Identity
+	Door        string
+	Addr        netip.Addr
+	First, Last time.Time
+	Seconds     int // with a use, from First to Last
 }
 
 type usageKey struct {
@@ -60,7 +61,7 @@ func Door(ctx context.Context) string {
 	return r.door()
 }
 
-// Used counts a use of a token. It is written with all others of the same
+// Used counts uses of a token. It is written with all others of the same
 // token, door and address after some minutes, as one event.
 func (l *Log) Used(u Use) {
 	l.mu.Lock()
@@ -74,11 +75,11 @@ func (l *Log) Used(u Use) {
 		if l.usage.rows == nil {
 			l.usage.since, l.usage.rows = time.Now(), map[usageKey]*used{}
 		}
-		row = &used{by: identity.Identity{AccountID: u.By.AccountID, Name: u.By.Name, TokenID: u.By.TokenID}, first: u.At}
+		row = &used{by: identity.Identity{AccountID: u.By.AccountID, Name: u.By.Name, TokenID: u.By.TokenID}, first: u.First}
 		l.usage.rows[key] = row
 	}
-	row.last = u.At
-	row.seconds++
+	row.last = u.Last
+	row.seconds += u.Seconds
 }
 
 // FinishUsage lets the next write take along the uses that were gathered up to

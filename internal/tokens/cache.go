@@ -44,6 +44,8 @@ type entry struct {
 	predecessor bool
 	newest      string
 
+	lately *use // what waits to be sorted; see [uses], whose lock guards it
+
 	cidrs    []netip.Prefix
 	digest   digest
 	lastSign time.Time // of life, when it was loaded

@@ -315,7 +315,7 @@ func (s *Service) touch(ctx context.Context, e *entry, p Presented, now time.Tim
 	if last >= second || !e.touched.CompareAndSwap(last, second) {
 		return
 	}
-	s.uses.record(use{entry: e, second: second, addr: p.Addr, agent: audit.Clip(p.Agent), door: audit.Door(ctx)})
+	s.uses.record(e, second, p.Addr, audit.Clip(p.Agent), audit.Door(ctx))
 }
 
 // endPredecessor ends the old secrets of a rotation, now that the new one is

@@ -393,7 +393,7 @@ func (s *Service) recordRefreshed(ctx context.Context, tx store.Tx, c *claimant,
 // used notes the use of a family, for its owner's list.
 func (s *Service) used(ctx context.Context, c *claimant, r RefreshRequest, now time.Time) {
 	e := &entry{id: &identity.Identity{TokenID: c.found.Token.ID, AccountID: c.found.Token.AccountID, Name: c.owner.account.Name}}
-	s.uses.record(use{entry: e, second: now.Unix(), addr: r.Addr, agent: audit.Clip(r.Agent), door: audit.Door(ctx)})
+	s.uses.record(e, now.Unix(), r.Addr, audit.Clip(r.Agent), audit.Door(ctx))
 }
 
 // Inspect tells what a signed token says, whatever it is for, if it still

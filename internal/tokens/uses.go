@@ -15,34 +15,42 @@ import (
 const mostUses = 200_000
 
 // uses collects when tokens were last used, until they are written in batches.
-// Checks only append to a list; sorting it by token is left to those who are
-// in no hurry.
+// Checks only append to a list, once until it is sorted; sorting it by token
+// is left to those who are in no hurry.
 type uses struct {
 	mu    sync.Mutex
-	fresh []use // as they came
+	fresh []*use // as they came
 
 	sorting sync.Mutex           // taken before mu
 	waiting map[string]store.Use // the latest of each token
 	leaving map[string]store.Use // what is being written
 
-	seen func(use) // told of each, if set; holds sorting
+	seen func(*use) // told of each, if set; holds sorting
 }
 
-// use is a use of the token of an entry.
+// use is what is known of uses of the token of an entry, at one door from one
+// address.
 type use struct {
-	entry  *entry
-	second int64 // since 1970
-	addr   netip.Addr
-	agent  string
-	door   string
+	entry       *entry
+	first, last int64 // seconds since 1970
+	seconds     int   // with a use
+	addr        netip.Addr
+	agent       string // the last one
+	door        string
 }
 
-// record notes a use.
-func (u *uses) record(one use) {
+// record notes a use in a certain second.
+func (u *uses) record(e *entry, second int64, addr netip.Addr, agent, door string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if known := e.lately; known != nil && known.addr == addr && known.door == door {
+		known.last, known.agent = max(known.last, second), agent
+		known.seconds++
+		return
+	}
 	if len(u.fresh) < mostUses {
-		u.fresh = append(u.fresh, one)
+		e.lately = &use{entry: e, first: second, last: second, seconds: 1, addr: addr, agent: agent, door: door}
+		u.fresh = append(u.fresh, e.lately)
 	}
 }
 
@@ -52,12 +60,15 @@ func (u *uses) sort() {
 	u.mu.Lock()
 	fresh := u.fresh
 	u.fresh = nil
+	for _, one := range fresh {
+		one.entry.lately = nil
+	}
 	u.mu.Unlock()
 	for _, one := range fresh {
 		if u.seen != nil {
 			u.seen(one)
 		}
-		u.keep(store.Use{TokenID: one.entry.id.TokenID, At: time.Unix(one.second, 0).UTC(), Addr: one.addr, Agent: one.agent})
+		u.keep(store.Use{TokenID: one.entry.id.TokenID, At: time.Unix(one.last, 0).UTC(), Addr: one.addr, Agent: one.agent})
 	}
 }
 
@@ -82,12 +93,15 @@ func (u *uses) latest(tokenID string) (store.Use, bool) {
 	return one, ok
 }
 
-// sample counts a use for the audit log, if it wants samples.
-func (s *Service) sample(one use) {
+// sample counts uses for the audit log, if it wants samples.
+func (s *Service) sample(one *use) {
 	if !s.sampled.Load() {
 		return
 	}
-	s.audit.Used(audit.Use{By: one.entry.id, Door: one.door, Addr: one.addr, At: time.Unix(one.second, 0)})
+	s.audit.Used(audit.Use{
+		By: one.entry.id, Door: one.door, Addr: one.addr,
+		First: time.Unix(one.first, 0), Last: time.Unix(one.last, 0), Seconds: one.seconds,
+	})
 }
 
 // flush writes what waits. What cannot be written waits on. It is not meant to
