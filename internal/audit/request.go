@@ -9,6 +9,7 @@ import (
 // Request is what the audit log keeps of the request that led to an event.
 type Request struct {
 	Addr          netip.Addr
+	Peer          netip.Addr // who asked this server: the client, or the last proxy before it
 	Agent         string
 	RequestID     string // made by this server for every request
 	CorrelationID string // shared with other services; may come from the client
@@ -23,24 +24,24 @@ type Request struct {
 
 type contextKey struct{}
 
-// requestContext is a context with a request. It is made for every request
-// that comes, so it is one allocation, which [context.WithValue] is not.
-type requestContext struct {
+// Context is a context with a request, as [NewContext] returns it: to be part
+// of what is made for every request that comes, in one allocation.
+type Context struct {
 	context.Context
-	request Request
+	Request Request
 }
 
 // Value implements [context.Context].
-func (c *requestContext) Value(key any) any {
+func (c *Context) Value(key any) any {
 	if key == (contextKey{}) {
-		return &c.request
+		return &c.Request
 	}
 	return c.Context.Value(key)
 }
 
 // NewContext returns a context that carries r to the core.
 func NewContext(ctx context.Context, r Request) context.Context {
-	return &requestContext{ctx, r}
+	return &Context{ctx, r}
 }
 
 // FromContext returns what [NewContext] put in, or nothing.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/web"
 )
 
@@ -116,8 +117,8 @@ func (x *exchange) cleanHeader(h http.Header) {
 		dropCookies(h, x.g.cookies)
 	}
 	// "Connection: Correlation-Id" must not cost the request its id.
-	if id := x.in.Header[web.CorrelationIDHeader]; id != nil {
-		h[web.CorrelationIDHeader] = id
+	if x.correlationID != nil {
+		h[web.CorrelationIDHeader] = x.correlationID
 	}
 	x.limitUpgrade(h)
 }
@@ -192,6 +193,9 @@ func (x *exchange) forwarded(h http.Header) {
 // peerOf returns the address of the other end of the connection, invalid where
 // it has none.
 func peerOf(r *http.Request) netip.Addr {
+	if from := audit.FromContext(r.Context()); from.Peer.IsValid() {
+		return from.Peer
+	}
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

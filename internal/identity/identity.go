@@ -23,10 +23,27 @@ const (
 // Identity is who a checked credential stands for. It does not change after it
 // was made and is shared between requests.
 type Identity struct {
+	// What the answer to every check needs comes first, to lie together in
+	// memory.
+
+	Name    string // the account's login name, as its source spells it
+	TokenID string // "" when the method is not Token
+
+	// EffectiveText is Effective as headers carry it.
+	EffectiveText string
+
+	// Grants are the rules of the account, its groups and everybody.
+	Grants scope.Set
+
+	TokenScope scope.Set // the token's own rules; nil: all that its owner has
+
+	// Stale says that the check could not be certain that nothing was revoked
+	// lately, and that the operator has allowed such answers.
+	Stale bool
+
 	Method Method
 
 	AccountID string
-	Name      string // the account's login name, as its source spells it
 	Source    string
 	Kind      string // "user" or "robot"
 	Email     string
@@ -36,19 +53,13 @@ type Identity struct {
 	// issued on its strength carries it, and ends with it.
 	Epoch int64
 
-	// Stale says that the check could not be certain that nothing was revoked
-	// lately, and that the operator has allowed such answers.
-	Stale bool
-
-	// Token fields are set when the method is Token.
-	TokenID    string
-	TokenName  string
-	Class      string
-	Labels     map[string]string
-	TokenScope scope.Set // the token's own rules; nil: all that its owner has
-	CIDRs      []netip.Prefix
-	ExpiresAt  time.Time     // zero: never
-	IdleAfter  time.Duration // 0: never
+	// Token fields, these and those above, are set when the method is Token.
+	TokenName string
+	Class     string
+	Labels    map[string]string
+	CIDRs     []netip.Prefix
+	ExpiresAt time.Time     // zero: never
+	IdleAfter time.Duration // 0: never
 
 	// SecretEnds is when the secret that was presented ends by itself although
 	// its token lives on: it is the old one of a rotation. Zero: with its token.
@@ -61,16 +72,10 @@ type Identity struct {
 	// behind ExpiresAt. Zero: never, or there is no family.
 	FamilyEnds time.Time
 
-	// Grants are the rules of the account, its groups and everybody.
-	Grants scope.Set
-
 	// Effective is Grants, narrowed by TokenScope, for showing: it may leave
 	// out what only several rules together would allow, and never says more
 	// than [Identity.Allows] does.
 	Effective scope.Set
-
-	// EffectiveText is Effective as headers carry it.
-	EffectiveText string
 }
 
 // Allows reports whether the identity may do what q says: its owner's grants

@@ -31,7 +31,7 @@ func (s *Server) door(d metrics.Door, h http.Handler) door {
 // ServeHTTP answers a request and counts it, however it ends.
 func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.requests.Begin()
-	began, returned := time.Now(), false
+	began, returned := web.Began(w), false
 	ended := func(int) {}
 	if d.tracer != nil {
 		r, ended = d.tracer.Request(r, d.name, web.RequestID(w))

@@ -25,18 +25,25 @@ type holder struct {
 
 // entry is what a check needs to know about one secret. What every check looks
 // at comes first, to lie together in memory: with many tokens in use, waiting
-// for memory is most of the cost.
+// for memory is most of the cost. All up to idleAfter is one cache line, and
+// the whole is some of them; a test counts.
 type entry struct {
-	stale   atomic.Bool
-	used    atomic.Bool // since the eviction hand last passed
+	stale atomic.Bool
+	used  atomic.Bool // since the eviction hand last passed
+
+	// free says that nothing limits the secret but its ends: there are no
+	// networks, it does not go idle, and it has no predecessor.
+	free bool
+
 	holder  *holder
 	refusal *Refusal // not nil: the answer is no, for this reason
 
-	secretEnds int64 // when this secret ends by itself, in ns since 1970; 0: with its token
-	tokenEnds  int64 // likewise the token
-	idleAfter  time.Duration
+	secretEnds int64              // when this secret ends by itself, in ns since 1970; 0: with its token
+	tokenEnds  int64              // likewise the token
 	touched    atomic.Int64       // last use on this node, s since 1970
 	id         *identity.Identity // never nil
+
+	idleAfter time.Duration
 
 	// predecessor says that an older secret of the token ends with the first
 	// use of this one. newest is what was shown of the token's newest secret
@@ -48,8 +55,8 @@ type entry struct {
 
 	cidrs    []netip.Prefix
 	digest   digest
-	lastSign time.Time // of life, when it was loaded
-	loadedAt int64     // ns since 1970
+	lastSign int64 // of life, when it was loaded, in ns since 1970
+	loadedAt int64 // likewise
 
 	generation uint64 // of the signing keys, for a signed token
 }

@@ -154,7 +154,7 @@ func newEntry(d digest, found store.FoundToken, h *holder, now time.Time) *entry
 	e := &entry{
 		digest: d, holder: h, id: identityOf(t, h), cidrs: t.CIDRs,
 		secretEnds: nanos(found.Secret.ExpiresAt), tokenEnds: nanos(t.ExpiresAt),
-		idleAfter: t.IdleAfter, lastSign: lastSign(t), loadedAt: now.UnixNano(),
+		idleAfter: t.IdleAfter, lastSign: lastSign(t).UnixNano(), loadedAt: now.UnixNano(),
 		predecessor: found.HasPredecessor && found.Secret.ExpiresAt.IsZero(), newest: t.Prefix,
 	}
 	e.id.SecretEnds, e.id.IssuedAt = found.Secret.ExpiresAt, found.Secret.CreatedAt
@@ -168,6 +168,7 @@ func newEntry(d digest, found store.FoundToken, h *holder, now time.Time) *entry
 	case Class(t.Class) == Refresh, Class(t.Class) == Registry: // gets other tokens, and opens nothing
 		e.refusal = e.refuse(ReasonKind)
 	}
+	e.free = len(e.cidrs) == 0 && e.idleAfter == 0 && !e.predecessor
 	return e
 }
 
@@ -234,7 +235,7 @@ func (s *Service) judgeLimits(ctx context.Context, e *entry, p Presented, now ti
 	} else if why != "" {
 		return nil, e.refuse(why)
 	}
-	if e.predecessor {
+	if !e.free && e.predecessor {
 		if ended, err := s.endPredecessor(ctx, e, now); err != nil {
 			return nil, err
 		} else if !ended {
@@ -257,6 +258,8 @@ func (e *entry) broken(addr netip.Addr, now time.Time) Reason {
 		return ReasonExpired
 	case past(e.secretEnds, now):
 		return ReasonRotated
+	case e.free:
+		return ""
 	case e.elsewhere(addr):
 		return ReasonAddress
 	case e.idle(now):
@@ -349,7 +352,7 @@ func (s *Service) endPredecessor(ctx context.Context, e *entry, now time.Time) (
 // idle reports whether the token has gone unused for too long, as far as this
 // node knows.
 func (e *entry) idle(now time.Time) bool {
-	if e.idleAfter == 0 || now.Sub(e.lastSign) <= e.idleAfter {
+	if e.idleAfter == 0 || now.Sub(time.Unix(0, e.lastSign)) <= e.idleAfter {
 		return false
 	}
 	return now.Sub(time.Unix(e.touched.Load(), 0)) > e.idleAfter

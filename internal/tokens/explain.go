@@ -378,7 +378,7 @@ func addressStep(e *entry, addr netip.Addr, known bool) explain.Step {
 }
 
 func idleStep(e *entry, now time.Time) explain.Step {
-	last := moment(e.lastSign)
+	last := moment(time.Unix(0, e.lastSign))
 	if e.idle(now) {
 		return explain.Step{
 			Check: explain.Idle, Result: explain.No, Fix: tokenCommand(e.id, ""),

@@ -16,7 +16,7 @@ import (
 // read, unless the handler set a limit of its own.
 func Recover(log *slog.Logger, fail http.HandlerFunc, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		noted := &statusWriter{ResponseWriter: w}
+		noted := noting(w)
 		defer noted.limitRest(r)
 		defer func() {
 			v := recover()

@@ -17,8 +17,8 @@ func LogRequests(log *slog.Logger, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		began := time.Now()
-		noted := &statusWriter{ResponseWriter: w}
+		began := Began(w)
+		noted := &statusWriter{ResponseWriter: w, began: began}
 		defer func() {
 			from := audit.FromContext(r.Context())
 			log.Debug("request", "method", secret.Scrub(r.Method), "path", secret.Scrub(r.URL.EscapedPath()), "status", noted.status,

@@ -14,6 +14,7 @@ import (
 // [http.ResponseWriter] are for [http.ResponseController].
 type statusWriter struct {
 	http.ResponseWriter
+	began   time.Time // zero: that is not known
 	status  int
 	limited atomic.Bool // the handler said how long the body is waited for
 }
@@ -25,6 +26,24 @@ func StatusOf(w http.ResponseWriter) int {
 		return noted.status
 	}
 	return 0
+}
+
+// Began returns when the request that w answers came; now where [Identify] did
+// not see it.
+func Began(w http.ResponseWriter) time.Time {
+	if noted, ok := w.(*statusWriter); ok && !noted.began.IsZero() {
+		return noted.began
+	}
+	return time.Now()
+}
+
+// noting returns a statusWriter for w: w itself if it is one to which nothing
+// was written yet.
+func noting(w http.ResponseWriter) *statusWriter {
+	if noted, ok := w.(*statusWriter); ok && noted.status == 0 {
+		return noted
+	}
+	return &statusWriter{ResponseWriter: w, began: Began(w)}
 }
 
 func (w *statusWriter) note(status int) {

@@ -4,9 +4,9 @@
 package web
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -42,7 +42,10 @@ func (p Peers) Trusts(addr netip.Addr) bool {
 // nothing is known and the address is not valid, which is within no network
 // (S84).
 func (p Peers) ClientAddr(r *http.Request) netip.Addr {
-	addr := parseAddr(r.RemoteAddr)
+	return p.clientAddr(parseAddr(r.RemoteAddr), r)
+}
+
+func (p Peers) clientAddr(addr netip.Addr, r *http.Request) netip.Addr {
 	lines := r.Header["X-Forwarded-For"]
 	if !p.Trusts(addr) || len(lines) == 0 || len(lines) == 1 && strings.TrimSpace(lines[0]) == "" {
 		return addr
@@ -85,26 +88,38 @@ func plain(addr netip.Addr) netip.Addr {
 	return addr
 }
 
+// exchange is what is kept of a request while it is answered. It is one piece
+// of memory, since one is made for each.
+type exchange struct {
+	noted statusWriter
+	ctx   audit.Context
+	ids   [2]string // the values of headers
+}
+
 // Identify is the outermost step: it gives the request an id, keeps or makes a
 // correlation id, and puts both with the client's address where the audit log
-// finds them. Both ids are in the answer's headers.
+// finds them. Both ids are in the answer's headers. A correlation id that was
+// sent is replaced in the request's if it is not kept.
 func Identify(peers Peers, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := newID()
-		correlation := id
-		if given := r.Header[CorrelationIDHeader]; len(given) > 0 && goodCorrelationID(given[0]) {
-			correlation = given[0]
+		began := time.Now()
+		id := newID(began)
+		x := &exchange{noted: statusWriter{ResponseWriter: w, began: began}, ids: [2]string{id, id}}
+		if given, sent := r.Header[CorrelationIDHeader]; sent {
+			if len(given) > 0 && goodCorrelationID(given[0]) {
+				x.ids[1] = given[0]
+			}
+			r.Header[CorrelationIDHeader] = x.ids[1:2:2]
 		}
-		values := [...]string{id, correlation}
-		r.Header[CorrelationIDHeader] = values[1:2:2]
 		h := w.Header()
-		h[RequestIDHeader] = values[0:1:1]
-		h[CorrelationIDHeader] = values[1:2:2]
-		ctx := audit.NewContext(r.Context(), audit.Request{
-			Addr: peers.ClientAddr(r), Agent: r.UserAgent(),
-			RequestID: id, CorrelationID: correlation, Method: r.Method, Path: writtenPath(r.URL),
-		})
-		next.ServeHTTP(w, r.WithContext(ctx))
+		h[RequestIDHeader] = x.ids[0:1:1]
+		h[CorrelationIDHeader] = x.ids[1:2:2]
+		peer := parseAddr(r.RemoteAddr)
+		x.ctx = audit.Context{Context: r.Context(), Request: audit.Request{
+			Addr: peers.clientAddr(peer, r), Peer: peer, Agent: r.UserAgent(),
+			RequestID: id, CorrelationID: x.ids[1], Method: r.Method, Path: writtenPath(r.URL),
+		}}
+		next.ServeHTTP(&x.noted, r.WithContext(&x.ctx))
 	})
 }
 
@@ -119,11 +134,12 @@ func writtenPath(u *url.URL) string {
 
 // newID returns 32 hexadecimal digits, the form that Pulp's correlation ids
 // have: 48 bits of milliseconds, so that the ids of events lie side by side in
-// a database's indexes, and 80 random ones.
-func newID() string {
+// a database's indexes, and 80 random ones. They are to be different, and no
+// secret; the generator is the runtime's, ChaCha8 with a seed of the system's.
+func newID(now time.Time) string {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16)
-	_, _ = rand.Read(b[6:]) // never fails
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16|rand.Uint64()>>48)
+	binary.BigEndian.PutUint64(b[8:], rand.Uint64())
 	var text [32]byte
 	hex.Encode(text[:], b[:])
 	return string(text[:])
