@@ -51,7 +51,8 @@ type entry struct {
 	predecessor bool
 	newest      string
 
-	lately *use // what waits to be sorted; see [uses], whose lock guards it
+	lately *use   // what waits to be sorted; see [uses], whose lock guards it
+	other  *entry // of the same token, in [cache.byToken], whose lock guards it
 
 	cidrs    []netip.Prefix
 	digest   digest
@@ -75,7 +76,7 @@ type cache struct {
 	// mu guards the indexes that invalidation needs, and orders it against
 	// filling: see put.
 	mu       sync.Mutex
-	byToken  map[string][]*entry
+	byToken  map[string]*entry // one of each token's, which leads to the others
 	holders  map[string]*holder
 	most     int
 	sequence atomic.Uint64 // rises with every invalidation
@@ -93,7 +94,7 @@ type shard struct {
 }
 
 func newCache(most int) *cache {
-	c := &cache{byToken: map[string][]*entry{}, holders: map[string]*holder{}, most: max(1, most)}
+	c := &cache{byToken: map[string]*entry{}, holders: map[string]*holder{}, most: max(1, most)}
 	for i := range c.shards {
 		c.shards[i].m = map[digest]*entry{}
 		c.shards[i].most = max(1, most/shardCount)
@@ -146,7 +147,8 @@ func (c *cache) put(e *entry, since uint64) {
 	if evicted {
 		c.evicted.Add(1)
 	}
-	c.byToken[e.id.TokenID] = append(c.byToken[e.id.TokenID], e)
+	e.other = c.byToken[e.id.TokenID]
+	c.byToken[e.id.TokenID] = e
 }
 
 // index lets the entry share the holder that changes of its account are
@@ -197,18 +199,21 @@ func (s *shard) add(e *entry) (gone []*entry, evicted bool) {
 
 // forget takes an entry out of the indexes.
 func (c *cache) forget(e *entry) {
-	list := c.byToken[e.id.TokenID]
-	for i, o := range list {
-		if o == e {
-			list = append(list[:i:i], list[i+1:]...)
-			break
+	first := c.byToken[e.id.TokenID]
+	switch {
+	case first != e:
+		for o := first; o != nil; o = o.other {
+			if o.other == e {
+				o.other = e.other
+				break
+			}
 		}
-	}
-	if len(list) == 0 {
+	case e.other == nil:
 		delete(c.byToken, e.id.TokenID)
-		return
+	default:
+		c.byToken[e.id.TokenID] = e.other
 	}
-	c.byToken[e.id.TokenID] = list
+	e.other = nil
 }
 
 // apply makes stale what a change is about.
@@ -218,8 +223,9 @@ func (c *cache) apply(change store.Change) {
 	defer c.mu.Unlock()
 	switch change.Kind {
 	case store.ChangeToken:
-		for _, e := range c.byToken[change.TokenID] {
+		for e := c.byToken[change.TokenID]; e != nil; {
 			e.stale.Store(true)
+			e, e.other = e.other, nil
 		}
 		delete(c.byToken, change.TokenID)
 	case store.ChangeAccount:

@@ -115,7 +115,9 @@ func (s *Service) load(ctx context.Context, d digest, now time.Time) (*entry, er
 	if err != nil {
 		return nil, err
 	}
-	found.Token = s.withLatestUse(found.Token)
+	if found.Token.IdleAfter != 0 { // nothing else here depends on its last use
+		found.Token = s.withLatestUse(found.Token)
+	}
 	e := newEntry(d, found, h, now)
 	s.cache.put(e, since)
 	return e, nil

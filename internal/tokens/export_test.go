@@ -18,8 +18,10 @@ func (s *Service) CacheLen() int { return s.cache.len() }
 func (s *Service) CacheIndexes() (entries, holders int) {
 	s.cache.mu.Lock()
 	defer s.cache.mu.Unlock()
-	for _, list := range s.cache.byToken {
-		entries += len(list)
+	for _, e := range s.cache.byToken {
+		for ; e != nil; e = e.other {
+			entries++
+		}
 	}
 	return entries, len(s.cache.holders)
 }

@@ -20,6 +20,7 @@ func (s *Service) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.follow(ctx) })
 	wg.Go(func() { s.every(ctx, s.opts.FlushEvery, s.flushUses) })
+	wg.Go(func() { s.uses.sortMany(ctx) })
 	wg.Go(func() { s.every(ctx, sweepEvery, s.sweep) })
 	wg.Go(func() { s.every(ctx, sweepEvery, s.sweepChanges) })
 	wg.Wait()

@@ -134,7 +134,7 @@ func New(opts Options) (*Service, error) {
 	}
 	s.policy.Store(&policy)
 	s.followed.Store(-1)
-	s.uses.seen = s.sample
+	s.uses.seen, s.uses.many = s.sample, make(chan struct{}, 1)
 	return s, s.SetChecks(opts.Checks)
 }
 

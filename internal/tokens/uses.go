@@ -14,12 +14,17 @@ import (
 // while the store does not take them.
 const mostUses = 200_000
 
+// sortFrom is how many uses are sorted without waiting for the next write, so
+// that there is room for those that come.
+const sortFrom = 16_384
+
 // uses collects when tokens were last used, until they are written in batches.
 // Checks only append to a list, once until it is sorted; sorting it by token
 // is left to those who are in no hurry.
 type uses struct {
 	mu    sync.Mutex
-	fresh []*use // as they came
+	fresh []*use        // as they came
+	many  chan struct{} // tells that sortFrom of them wait, if it is set
 
 	sorting sync.Mutex           // taken before mu
 	waiting map[string]store.Use // the latest of each token
@@ -51,6 +56,26 @@ func (u *uses) record(e *entry, second int64, addr netip.Addr, agent, door strin
 	if len(u.fresh) < mostUses {
 		e.lately = &use{entry: e, first: second, last: second, seconds: 1, addr: addr, agent: agent, door: door}
 		u.fresh = append(u.fresh, e.lately)
+	}
+	if len(u.fresh) >= sortFrom {
+		select {
+		case u.many <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// sortMany sorts whenever many uses have come, until ctx ends.
+func (u *uses) sortMany(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-u.many:
+		}
+		u.sorting.Lock()
+		u.sort()
+		u.sorting.Unlock()
 	}
 }
 

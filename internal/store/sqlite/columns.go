@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -24,19 +26,49 @@ func maybe(t time.Time) any {
 // of a result the driver takes several allocations and a third of a
 // microsecond, and a token has many.
 func unpack(v any, dest ...any) error {
+	p, err := packedIn(v)
+	if err != nil {
+		return err
+	}
+	if err := p.take(dest...); err != nil {
+		return err
+	}
+	return p.end()
+}
+
+// packed is what is left of packed columns.
+type packed struct {
+	text string
+	more bool
+}
+
+func packedIn(v any) (packed, error) {
 	s, ok := v.(string)
 	if !ok {
-		return fmt.Errorf("columns are packed in %T", v)
+		return packed{}, fmt.Errorf("columns are packed in %T", v)
 	}
+	return packed{s, true}, nil
+}
+
+// take reads the next columns.
+func (p *packed) take(dest ...any) error {
 	for i, d := range dest {
-		column, rest, more := strings.Cut(s, "\x00")
-		if more != (i < len(dest)-1) {
-			return fmt.Errorf("column %d of %d is the last: %v", i, len(dest), !more)
+		if !p.more {
+			return fmt.Errorf("column %d of %d is missing", i, len(dest))
 		}
+		var column string
+		column, p.text, p.more = strings.Cut(p.text, "\x00")
 		if err := parse(column, d); err != nil {
 			return fmt.Errorf("column %d: %w", i, err)
 		}
-		s = rest
+	}
+	return nil
+}
+
+// end reports columns that nobody has taken.
+func (p *packed) end() error {
+	if p.more {
+		return errors.New("there are more columns than were asked for")
 	}
 	return nil
 }
@@ -125,6 +157,17 @@ func (f fromText) parse(s string) error {
 		return nil
 	}
 	return json.Unmarshal([]byte(s), f.v)
+}
+
+// blob reads bytes from a packed column of hexadecimal digits, nil when there
+// are none.
+type blob struct{ b *[]byte }
+
+func (b blob) parse(s string) (err error) {
+	if s != "" {
+		*b.b, err = hex.DecodeString(s)
+	}
+	return err
 }
 
 // address reads an address from a packed column that is "" when there is none.

@@ -9,14 +9,18 @@ import (
 )
 
 // tokenColumns are one packed column, see [unpack].
-const tokenColumns = `concat_ws(char(0), t.id, t.account_id, t.class, t.name, t.prefix, t.slot,
+const tokenColumns = `concat_ws(char(0), ` + tokenParts + `)`
+
+const tokenParts = `t.id, t.account_id, t.class, t.name, t.prefix, t.slot,
 	t.scope, t.labels, t.cidrs, t.epoch, t.parent_id, t.created_at, ifnull(t.expires_at, ''), t.idle_after,
 	ifnull(t.revoked_at, ''), t.revoked_by, t.revoke_reason, ifnull(t.rotated_at, ''),
-	ifnull(u.at, ''), ifnull(u.addr, ''), ifnull(u.agent, ''))`
+	ifnull(u.at, ''), ifnull(u.addr, ''), ifnull(u.agent, '')`
 
-// secretColumns are those of a secret s of the token t. Most tokens have had
-// only one, and then there is no predecessor to look for.
-const secretColumns = `s.digest, s.sealed, concat_ws(char(0), ifnull(s.key_id, ''), ifnull(s.created_at, ''),
+// foundColumns are those of the token t and of its secret s, in one packed
+// column. Most tokens have had only one secret, and then there is no
+// predecessor to look for.
+const foundColumns = `concat_ws(char(0), ` + tokenParts + `,
+	ifnull(hex(s.digest), ''), ifnull(hex(s.sealed), ''), ifnull(s.key_id, ''), ifnull(s.created_at, ''),
 	ifnull(s.expires_at, ''), ifnull(s.until_successor, 0),
 	t.secrets > 1 AND ifnull(s.until_successor, 1) = 0 AND EXISTS (
 		SELECT 1 FROM token_secrets p WHERE p.token = t.seq AND p.until_successor = 1))`
@@ -25,11 +29,11 @@ const (
 	tokenByID = `SELECT ` + tokenColumns + `
 		FROM tokens t LEFT JOIN token_uses u ON u.token = t.seq WHERE t.id = ?`
 
-	tokenByDigest = `SELECT ` + tokenColumns + `, ` + secretColumns + `
+	tokenByDigest = `SELECT ` + foundColumns + `
 		FROM token_secrets s JOIN tokens t ON t.seq = s.token LEFT JOIN token_uses u ON u.token = t.seq
 		WHERE s.digest = ?`
 
-	tokenBySlot = `SELECT ` + tokenColumns + `, ` + secretColumns + `
+	tokenBySlot = `SELECT ` + foundColumns + `
 		FROM tokens t LEFT JOIN token_uses u ON u.token = t.seq LEFT JOIN token_secrets s ON s.token = t.seq
 		WHERE t.account_id = ? AND t.slot = ? AND t.slot <> '' AND t.revoked_at IS NULL
 		ORDER BY s.created_at DESC, s.until_successor LIMIT 1`
@@ -40,8 +44,20 @@ type tokenRow struct{ token store.Token }
 
 // Scan implements [sql.Scanner].
 func (r *tokenRow) Scan(v any) error {
+	p, err := packedIn(v)
+	if err != nil {
+		return err
+	}
+	if err := r.take(&p); err != nil {
+		return err
+	}
+	return p.end()
+}
+
+// take reads the parts of a token.
+func (r *tokenRow) take(p *packed) error {
 	t := &r.token
-	err := unpack(v, &t.ID, &t.AccountID, &t.Class, &t.Name, &t.Prefix, &t.Slot,
+	err := p.take(&t.ID, &t.AccountID, &t.Class, &t.Name, &t.Prefix, &t.Slot,
 		fromText{&t.Scope}, fromText{&t.Labels}, fromText{&t.CIDRs}, &t.Epoch, &t.ParentID,
 		micros{&t.CreatedAt}, micros{&t.ExpiresAt}, period{&t.IdleAfter},
 		micros{&t.RevokedAt}, &t.RevokedBy, &t.RevokeReason, micros{&t.RotatedAt},
@@ -56,37 +72,38 @@ func (r *tokenRow) Scan(v any) error {
 // have no secret.
 type foundRow struct {
 	tokenRow
-	secret secretRow
-}
-
-func (r *foundRow) dest() []any {
-	return []any{&r.tokenRow, &r.secret.secret.Digest, &r.secret.secret.Sealed, &r.secret}
-}
-
-func (r *foundRow) finish() store.FoundToken {
-	s := r.secret.secret
-	if s.Digest != nil {
-		s.TokenID = r.token.ID
-	}
-	return store.FoundToken{Token: r.token, Secret: s, HasPredecessor: r.secret.hasPredecessor}
-}
-
-// secretRow reads the packed columns of a secret.
-type secretRow struct {
 	secret         store.Secret
 	hasPredecessor bool
 }
 
 // Scan implements [sql.Scanner].
-func (r *secretRow) Scan(v any) error {
+func (r *foundRow) Scan(v any) error {
+	p, err := packedIn(v)
+	if err != nil {
+		return err
+	}
+	if err := r.take(&p); err != nil {
+		return err
+	}
 	s := &r.secret
-	return unpack(v, &s.KeyID, micros{&s.CreatedAt}, micros{&s.ExpiresAt}, &s.UntilSuccessor, &r.hasPredecessor)
+	if err := p.take(blob{&s.Digest}, blob{&s.Sealed}, &s.KeyID, micros{&s.CreatedAt}, micros{&s.ExpiresAt}, &s.UntilSuccessor, &r.hasPredecessor); err != nil {
+		return err
+	}
+	return p.end()
+}
+
+func (r *foundRow) finish() store.FoundToken {
+	s := r.secret
+	if s.Digest != nil {
+		s.TokenID = r.token.ID
+	}
+	return store.FoundToken{Token: r.token, Secret: s, HasPredecessor: r.hasPredecessor}
 }
 
 // TokenByDigest implements [store.TokenReader].
 func (s *Store) TokenByDigest(ctx context.Context, digest []byte) (store.FoundToken, error) {
 	var r foundRow
-	if err := s.points.get(ctx, "find a token by its digest", tokenByDigest, []any{digest}, r.dest()...); err != nil {
+	if err := s.points.get(ctx, "find a token by its digest", tokenByDigest, []any{digest}, &r); err != nil {
 		return store.FoundToken{}, err
 	}
 	return r.finish(), nil
@@ -102,7 +119,7 @@ func (s *Store) Token(ctx context.Context, id string) (store.Token, error) {
 // SecretOfSlot implements [store.TokenReader].
 func (s *Store) SecretOfSlot(ctx context.Context, accountID, slot string) (store.FoundToken, error) {
 	var r foundRow
-	if err := s.points.get(ctx, "find the token in a slot", tokenBySlot, []any{accountID, slot}, r.dest()...); err != nil {
+	if err := s.points.get(ctx, "find the token in a slot", tokenBySlot, []any{accountID, slot}, &r); err != nil {
 		return store.FoundToken{}, err
 	}
 	return r.finish(), nil

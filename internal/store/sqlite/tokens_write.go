@@ -19,7 +19,7 @@ func (t *tx) LockToken(id string) (store.Token, error) {
 // LockSlot implements [store.TokenWriter].
 func (t *tx) LockSlot(accountID, slot string) (store.FoundToken, error) {
 	var r foundRow
-	if err := t.get("find the token in a slot", tokenBySlot, []any{accountID, slot}, r.dest()...); err != nil {
+	if err := t.get("find the token in a slot", tokenBySlot, []any{accountID, slot}, &r); err != nil {
 		return store.FoundToken{}, err
 	}
 	return r.finish(), nil
