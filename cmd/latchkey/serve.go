@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -129,6 +130,7 @@ func serve(ctx context.Context, env *environment, c config.Config, read func() (
 	if err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // the first start has hashed a password, in 19 MiB that Go would keep for a while
 	if err := serveEnvoy(beside, c.Envoy, srv, listening, log); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func isLocalName(s string) bool {
 }
 
 // NameFits reports whether a name can be that of a local account.
-func NameFits(name string) bool { return localName.MatchString(name) }
+func NameFits(name string) bool { return isLocalName(name) }
 
 // need refuses a caller that lacks the right to act on a part of the API.
 func need(caller *identity.Identity, part, verb string) error {
