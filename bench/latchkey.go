@@ -25,6 +25,13 @@ type subject struct {
 	config string
 	admin  *client.Client
 	robots []string // tokens of robots, each of which makes tokens for itself
+	start  startUp
+}
+
+// startUp is what it took until a server did its work.
+type startUp struct {
+	took           time.Duration
+	resident, most float64 // memory in MiB: then, and the most until then
 }
 
 const adminPassword = "a-password-of-the-benchmark"
@@ -54,6 +61,7 @@ func startLatchkey(ctx context.Context, binary, folder, database, extra string) 
 		return nil, err
 	}
 	env := []string{"LATCHKEY_ADMIN_PASSWORD=" + adminPassword}
+	began := time.Now()
 	if s.process, err = startServer(ctx, "latchkey", addr, env, binary, "serve", "--config", s.config); err != nil {
 		return nil, err
 	}
@@ -61,6 +69,7 @@ func startLatchkey(ctx context.Context, binary, folder, database, extra string) 
 		s.stop()
 		return nil, err
 	}
+	s.start = startUp{time.Since(began), s.memory(), s.peak()}
 	s.admin, err = client.New("http://"+addr, client.Options{User: "admin", Password: adminPassword})
 	return s, err
 }

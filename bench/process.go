@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,32 +90,43 @@ func (p *process) stop() {
 	}
 }
 
-// cpu returns the CPU time that the process has used, and whether that is
-// known on this system.
+// cpu returns the CPU time that the threads of the process have used, to the
+// nanosecond, and whether that is known on this system.
 func (p *process) cpu() (time.Duration, bool) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+	if err != nil || len(threads) == 0 {
 		return 0, false
 	}
-	_, rest, found := strings.Cut(string(raw), ") ")
-	fields := strings.Fields(rest)
-	if !found || len(fields) < 13 {
-		return 0, false
+	var sum time.Duration
+	for _, name := range threads {
+		raw, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the thread has just ended, which Go's seldom do
+		}
+		first, _, _ := strings.Cut(string(raw), " ")
+		n, err := strconv.ParseInt(first, 10, 64)
+		if err != nil {
+			return 0, false
+		}
+		sum += time.Duration(n)
 	}
-	user, err1 := strconv.Atoi(fields[11])
-	system, err2 := strconv.Atoi(fields[12])
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux that Go runs on
-	return time.Duration(user+system) * tick, errors.Join(err1, err2) == nil
+	return sum, true
 }
 
 // memory returns the resident memory of the process in MiB; 0 when unknown.
-func (p *process) memory() float64 {
+func (p *process) memory() float64 { return p.status("VmRSS:") }
+
+// peak returns the most that memory has ever been.
+func (p *process) peak() float64 { return p.status("VmHWM:") }
+
+// status reads a size that the kernel tells of the process, in MiB.
+func (p *process) status(name string) float64 {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(raw)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, name); ok {
 			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			if err == nil {
 				return kib / 1024

@@ -27,6 +27,9 @@ type table interface {
 	has(hash []byte) bool
 	// commit stores some hashes in one transaction that is durable on return.
 	commit(hashes [][]byte) error
+	// run executes a statement.
+	run(ctx context.Context, statement string) error
+	close()
 }
 
 // sqlitePrefix begins the name of a database that is a file.
@@ -49,12 +52,13 @@ func openTable(database string) (table, error) {
 
 type sqliteTable struct {
 	write      *sql.DB
+	read       *sql.DB
 	get, store *sql.Stmt
 }
 
 // openSQLite opens a file as Latchkey does: WAL, synchronous FULL, one writer.
 func openSQLite(path string) (table, error) {
-	dsn := "file:" + path + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)"
+	dsn := "file:" + path + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_pragma=cache_size(-8192)"
 	write, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
@@ -69,7 +73,7 @@ func openSQLite(path string) (table, error) {
 	}
 	read.SetMaxOpenConns(runtime.GOMAXPROCS(0))
 	read.SetMaxIdleConns(runtime.GOMAXPROCS(0))
-	t := &sqliteTable{write: write}
+	t := &sqliteTable{write: write, read: read}
 	if t.get, err = read.Prepare(selectRow); err != nil {
 		return nil, err
 	}
@@ -81,6 +85,16 @@ func (t *sqliteTable) has(hash []byte) bool {
 	var owner, scope string
 	var expires int64
 	return t.get.QueryRow(hash).Scan(&owner, &scope, &expires) == nil && time.Now().UnixNano() < expires
+}
+
+func (t *sqliteTable) run(ctx context.Context, statement string) error {
+	_, err := t.write.ExecContext(ctx, statement)
+	return err
+}
+
+func (t *sqliteTable) close() {
+	_ = t.write.Close()
+	_ = t.read.Close()
 }
 
 func (t *sqliteTable) fill(hashes [][]byte) error { return t.commit(hashes) }
@@ -117,6 +131,13 @@ func (t *postgresTable) has(hash []byte) bool {
 	err := t.pool.QueryRow(context.Background(), selectRow, hash).Scan(&owner, &scope, &expires)
 	return err == nil && time.Now().UnixNano() < expires
 }
+
+func (t *postgresTable) run(ctx context.Context, statement string) error {
+	_, err := t.pool.Exec(ctx, statement)
+	return err
+}
+
+func (t *postgresTable) close() { t.pool.Close() }
 
 func (t *postgresTable) fill(hashes [][]byte) error {
 	for len(hashes) > 0 {
