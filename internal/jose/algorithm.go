@@ -18,6 +18,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	_ "crypto/sha512" // SHA-384 and SHA-512, for other issuers' tokens
 	"errors"
 	"fmt"
 	"math/big"
@@ -27,22 +28,91 @@ import (
 // RFC 8037.
 type Algorithm string
 
-// Algorithms. HS256 is there for verifying the tokens of other issuers alone:
-// whoever can verify could sign, so no key of our own has it.
+// Algorithms by which tokens are signed here.
 const (
 	ES256 Algorithm = "ES256" // ECDSA with P-256 and SHA-256
 	EdDSA Algorithm = "EdDSA" // Ed25519
 	RS256 Algorithm = "RS256" // RSA PKCS #1 v1.5 with SHA-256
 	PS256 Algorithm = "PS256" // RSA-PSS with SHA-256
-	HS256 Algorithm = "HS256" // HMAC with SHA-256
 )
+
+// Algorithms by which tokens of other issuers are verified, and nothing is
+// signed. Of those with a shared secret, whoever can verify could sign.
+const (
+	ES384 Algorithm = "ES384" // ECDSA with P-384 and SHA-384
+	ES512 Algorithm = "ES512" // ECDSA with P-521 and SHA-512
+	RS384 Algorithm = "RS384"
+	RS512 Algorithm = "RS512"
+	PS384 Algorithm = "PS384"
+	PS512 Algorithm = "PS512"
+	HS256 Algorithm = "HS256" // HMAC with SHA-256
+	HS384 Algorithm = "HS384"
+	HS512 Algorithm = "HS512"
+)
+
+// family is what algorithms have in common that differ in sizes alone.
+type family string
+
+const (
+	ecdsaFamily family = "ES"
+	pkcs1Family family = "RS"
+	pssFamily   family = "PS"
+	hmacFamily  family = "HS"
+	edFamily    family = "Ed"
+)
+
+// traits are what sets an algorithm apart within its family.
+type traits struct {
+	family family
+	hash   crypto.Hash
+	curve  elliptic.Curve // of ECDSA
+	secret int            // of HMAC: the least bytes of a secret (RFC 7518 section 3.2)
+}
+
+// traits describes an algorithm; false for one that is not known.
+func (a Algorithm) traits() (traits, bool) {
+	switch a {
+	case ES256:
+		return traits{family: ecdsaFamily, hash: crypto.SHA256, curve: elliptic.P256()}, true
+	case ES384:
+		return traits{family: ecdsaFamily, hash: crypto.SHA384, curve: elliptic.P384()}, true
+	case ES512:
+		return traits{family: ecdsaFamily, hash: crypto.SHA512, curve: elliptic.P521()}, true
+	case RS256:
+		return traits{family: pkcs1Family, hash: crypto.SHA256}, true
+	case RS384:
+		return traits{family: pkcs1Family, hash: crypto.SHA384}, true
+	case RS512:
+		return traits{family: pkcs1Family, hash: crypto.SHA512}, true
+	case PS256:
+		return traits{family: pssFamily, hash: crypto.SHA256}, true
+	case PS384:
+		return traits{family: pssFamily, hash: crypto.SHA384}, true
+	case PS512:
+		return traits{family: pssFamily, hash: crypto.SHA512}, true
+	case HS256:
+		return traits{family: hmacFamily, hash: crypto.SHA256, secret: 32}, true
+	case HS384:
+		return traits{family: hmacFamily, hash: crypto.SHA384, secret: 48}, true
+	case HS512:
+		return traits{family: hmacFamily, hash: crypto.SHA512, secret: 64}, true
+	case EdDSA:
+		return traits{family: edFamily}, true
+	}
+	return traits{}, false
+}
+
+// Shared reports whether keys of the algorithm are shared secrets.
+func (a Algorithm) Shared() bool {
+	t, _ := a.traits()
+	return t.family == hmacFamily
+}
 
 // Sizes of keys (S57).
 const (
 	minRSABits = 2048
 	maxRSABits = 8192 // more is slow enough to be an attack
 	newRSABits = 3072
-	minSecret  = 32 // bytes (RFC 7518 section 3.2)
 )
 
 // ErrWeakKey says that a key is too weak, or of a kind that its algorithm does
@@ -52,13 +122,16 @@ var ErrWeakKey = errors.New("the key is too weak or does not fit the algorithm")
 // errSignature says that a signature is not by the key.
 var errSignature = errors.New("the signature is not by this key")
 
-var pss = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+func pss(hash crypto.Hash) *rsa.PSSOptions {
+	return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
+}
 
 // fits refuses a public key that the algorithm cannot have.
 func (a Algorithm) fits(public crypto.PublicKey) error {
+	t, _ := a.traits()
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
-		if a != ES256 || k.Curve != elliptic.P256() {
+		if t.family != ecdsaFamily || k.Curve != t.curve {
 			return fmt.Errorf("%w: %s with an elliptic curve %s", ErrWeakKey, a, k.Params().Name)
 		}
 		if _, err := k.ECDH(); err != nil { // also says whether the point is on the curve
@@ -69,7 +142,7 @@ func (a Algorithm) fits(public crypto.PublicKey) error {
 			return fmt.Errorf("%w: %s with an Ed25519 key", ErrWeakKey, a)
 		}
 	case *rsa.PublicKey:
-		if a != RS256 && a != PS256 {
+		if t.family != pkcs1Family && t.family != pssFamily {
 			return fmt.Errorf("%w: %s with an RSA key", ErrWeakKey, a)
 		}
 		if bits := k.N.BitLen(); bits < minRSABits || bits > maxRSABits || k.E < 3 || k.E&1 == 0 {
@@ -133,33 +206,51 @@ func (a Algorithm) sign(private crypto.Signer, message []byte) ([]byte, error) {
 	case RS256:
 		return private.Sign(rand.Reader, sum[:], crypto.SHA256)
 	case PS256:
-		return private.Sign(rand.Reader, sum[:], pss)
+		return private.Sign(rand.Reader, sum[:], pss(crypto.SHA256))
 	}
 	return nil, fmt.Errorf("%w: %s cannot sign", ErrWeakKey, a)
 }
 
+// digest is the hash of a message; nil where the algorithm has none.
+func (t traits) digest(message []byte) []byte {
+	if !t.hash.Available() {
+		return nil
+	}
+	h := t.hash.New()
+	h.Write(message)
+	return h.Sum(nil)
+}
+
 // verify checks a signature.
 func (a Algorithm) verify(public crypto.PublicKey, message, signature []byte) error {
-	sum := sha256.Sum256(message)
+	t, _ := a.traits()
 	good := false
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
-		if a == ES256 && len(signature) == 64 {
-			r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
-			good = ecdsa.Verify(k, sum[:], r, s)
-		}
+		good = t.family == ecdsaFamily && k.Curve == t.curve && t.verifyPair(k, message, signature)
 	case ed25519.PublicKey:
-		good = a == EdDSA && ed25519.Verify(k, message, signature)
+		good = t.family == edFamily && ed25519.Verify(k, message, signature)
 	case *rsa.PublicKey:
-		switch a {
-		case RS256:
-			good = rsa.VerifyPKCS1v15(k, crypto.SHA256, sum[:], signature) == nil
-		case PS256:
-			good = rsa.VerifyPSS(k, crypto.SHA256, sum[:], signature, pss) == nil
+		switch t.family {
+		case pkcs1Family:
+			good = rsa.VerifyPKCS1v15(k, t.hash, t.digest(message), signature) == nil
+		case pssFamily:
+			good = rsa.VerifyPSS(k, t.hash, t.digest(message), signature, pss(t.hash)) == nil
 		}
 	}
 	if !good {
 		return errSignature
 	}
 	return nil
+}
+
+// verifyPair checks a signature of ECDSA, which is two numbers of the size of
+// the curve (RFC 7518 section 3.4).
+func (t traits) verifyPair(k *ecdsa.PublicKey, message, signature []byte) bool {
+	size := (t.curve.Params().BitSize + 7) / 8
+	if len(signature) != 2*size {
+		return false
+	}
+	r, s := new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:])
+	return ecdsa.Verify(k, t.digest(message), r, s)
 }

@@ -29,8 +29,8 @@ type JWKS struct {
 	Keys []JWK `json:"keys"`
 }
 
-// JWK returns the key for publication under an id of its two. An HS256 key has
-// nothing that could be published, which is an error.
+// JWK returns the key for publication under an id of its two. A shared
+// secret has nothing that could be published, which is an error.
 func (k *Key) JWK(id string) (JWK, error) {
 	j, err := publicJWK(k.public)
 	if err != nil {

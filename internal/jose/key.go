@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -17,9 +18,9 @@ type Key struct {
 	alg      Algorithm
 	id       string
 	libtrust string
-	public   crypto.PublicKey // nil for HS256
+	public   crypto.PublicKey // nil for a shared secret
 	private  crypto.Signer    // nil: it only verifies
-	secret   []byte           // of HS256
+	secret   []byte           // of HMAC
 }
 
 // Generate makes a new key pair; [ErrWeakKey] for an algorithm that has none.
@@ -45,11 +46,32 @@ func NewPrivateKey(alg Algorithm, private crypto.Signer) (*Key, error) {
 // NewSecretKey returns a key that verifies HS256 by a shared secret of at least
 // 32 bytes. Its id is the given one: a digest of the secret would help who
 // guesses it.
-func NewSecretKey(id string, secret []byte) (*Key, error) {
-	if len(secret) < minSecret {
-		return nil, fmt.Errorf("%w: a secret of %d bytes, where HS256 needs %d", ErrWeakKey, len(secret), minSecret)
+func NewSecretKey(id string, secret []byte) (*Key, error) { return NewShared(HS256, id, secret, false) }
+
+// weakestSecret is how many bytes a shared secret has in any case: with fewer,
+// one token is enough to guess it by.
+const weakestSecret = 16
+
+// NewShared returns a key that verifies by a shared secret: with HS256 of at
+// least 32 bytes, with HS384 of 48 and with HS512 of 64 (RFC 7518 section 3.2).
+// weak takes one of 16 bytes or more, since there are issuers that have such.
+// The error is [ErrWeakKey] and repeats nothing of the secret.
+func NewShared(alg Algorithm, id string, secret []byte, weak bool) (*Key, error) {
+	t, ok := alg.traits()
+	if !ok || t.family != hmacFamily {
+		return nil, fmt.Errorf("%w: %q with a shared secret", ErrWeakKey, string(alg))
 	}
-	return &Key{alg: HS256, id: id, secret: secret}, nil
+	if bytes.Contains(secret, []byte("-----BEGIN ")) { // S50: a public key is no secret
+		return nil, fmt.Errorf("%w: a key in PEM is no shared secret", ErrWeakKey)
+	}
+	least := t.secret
+	if weak {
+		least = weakestSecret
+	}
+	if len(secret) < least {
+		return nil, fmt.Errorf("%w: a secret of %d bytes, where %s needs %d", ErrWeakKey, len(secret), alg, least)
+	}
+	return &Key{alg: alg, id: id, secret: bytes.Clone(secret)}, nil
 }
 
 // ParsePublic reads a key that verifies from its SubjectPublicKeyInfo in DER.
@@ -105,13 +127,13 @@ func (k *Key) ID() string { return k.id }
 
 // LibtrustID returns the id by which docker-registry 2 finds a key of its
 // rootcertbundle: the first 30 bytes of the SHA-256 of the SubjectPublicKeyInfo
-// in base32, in twelve groups of four (libtrust, util.go). "" for HS256.
+// in base32, in twelve groups of four (libtrust, util.go). "" for a shared secret.
 func (k *Key) LibtrustID() string { return k.libtrust }
 
 // Signs reports whether the private part is there.
 func (k *Key) Signs() bool { return k.private != nil }
 
-// Public returns the SubjectPublicKeyInfo in DER, nil for HS256.
+// Public returns the SubjectPublicKeyInfo in DER, nil for a shared secret.
 func (k *Key) Public() []byte {
 	if k.public == nil {
 		return nil
@@ -139,10 +161,14 @@ func (k *Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(k.String())) }
 
 // verify checks the signature of a message.
 func (k *Key) verify(message, signature []byte) error {
-	if k.alg != HS256 {
+	t, ok := k.alg.traits()
+	if !ok || t.family != hmacFamily {
 		return k.alg.verify(k.public, message, signature)
 	}
-	mac := hmac.New(sha256.New, k.secret)
+	if len(k.secret) == 0 { // S71
+		return errSignature
+	}
+	mac := hmac.New(t.hash.New, k.secret)
 	mac.Write(message)
 	if !hmac.Equal(mac.Sum(nil), signature) {
 		return errSignature

@@ -15,7 +15,7 @@ import (
 // errPEM says that a text holds no key. It never says what stands there (S76).
 var errPEM = errors.New("want one key in PEM: PUBLIC KEY, CERTIFICATE, PRIVATE KEY, EC PRIVATE KEY or RSA PRIVATE KEY, not encrypted")
 
-// PublicPEM returns the public part in PEM (RFC 7468 section 13), "" for HS256.
+// PublicPEM returns the public part in PEM (RFC 7468 section 13), "" for a shared secret.
 func (k *Key) PublicPEM() string {
 	if k.public == nil {
 		return ""
