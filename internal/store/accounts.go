@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// KeepDeparted is how long it is kept who was deleted, longer than any token of
+// another issuer counts.
+const KeepDeparted = 400 * 24 * time.Hour
+
 // AccountKind tells people from machines.
 type AccountKind string
 
@@ -35,8 +39,12 @@ type Account struct {
 	Disabled       bool
 	DisabledReason string
 
-	// Epoch rises whenever all tokens issued so far must end.
-	Epoch int64
+	// Epoch rises whenever all tokens issued so far must end. EpochAt is since
+	// when tokens of other issuers count, which know of no epoch: the last time
+	// that the epoch rose, or the name changed, or an account with this subject
+	// or name was deleted; zero: always. The store sets it.
+	Epoch   int64
+	EpochAt time.Time
 
 	MaxTokens   int // at most so many live tokens; 0: the server's limit
 	CreatedAt   time.Time

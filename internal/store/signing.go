@@ -27,6 +27,10 @@ type SigningKey struct {
 	// kept for so much longer than it is used.
 	Longest time.Duration
 
+	// Imported is not "" for a key of another issuer, which only verifies: by
+	// which rules its tokens count, as JSON by the core. It never changes.
+	Imported string
+
 	WithdrawnAt    time.Time // zero: not withdrawn
 	WithdrawnBy    string    // account id, or "" for the server itself
 	WithdrawReason string
@@ -49,7 +53,7 @@ type SigningKeyWriter interface {
 	InsertSigningKey(k SigningKey) error
 
 	// UpdateSigningKey writes all fields of the key with k's id except the
-	// algorithm, the public part, the certificate and its creation.
+	// algorithm, the public part, the certificate, its creation and Imported.
 	UpdateSigningKey(k SigningKey) error
 
 	// DeleteSigningKey removes a key.
@@ -61,7 +65,7 @@ func (k SigningKey) Check() error {
 	if !Storable(k.ID, k.Algorithm, k.WithdrawnBy) || k.ID == "" {
 		return fmt.Errorf("signing key %q: %w: a key is empty, too long or not text", k.ID, ErrInvalid)
 	}
-	if !clean(k.WithdrawReason) {
+	if !clean(k.WithdrawReason) || !clean(k.Imported) {
 		return fmt.Errorf("signing key %q: %w: not UTF-8 text", k.ID, ErrInvalid)
 	}
 	return nil

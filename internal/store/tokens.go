@@ -6,6 +6,11 @@ import (
 	"time"
 )
 
+// ImportedPrefix begins the ids of tokens that another issuer has signed. Their
+// records say that they were used or revoked, and since the signature stays good,
+// the sweep leaves them until they expire.
+const ImportedPrefix = "imp_"
+
 // Token is a token without its secret.
 type Token struct {
 	ID        string // safe to show; never reused

@@ -10,7 +10,7 @@ import (
 )
 
 const accountColumns = `a.id, a.kind, a.name, a.source, a.subject, a.email, a.note, a.password_hash,
-	a.fingerprint, a.disabled, a.disabled_reason, a.epoch, a.max_tokens, a.created_at, a.last_login_at`
+	a.fingerprint, a.disabled, a.disabled_reason, a.epoch, a.max_tokens, a.created_at, a.last_login_at, a.epoch_at`
 
 const (
 	accountByID      = `SELECT ` + accountColumns + ` FROM accounts a WHERE a.id = $1`
@@ -33,7 +33,7 @@ const (
 func accountDest(a *store.Account) []any {
 	return []any{&a.ID, (*string)(&a.Kind), &a.Name, &a.Source, &a.Subject, &a.Email, &a.Note, &a.PasswordHash,
 		&a.Fingerprint, &a.Disabled, &a.DisabledReason, &a.Epoch, &a.MaxTokens,
-		instant{&a.CreatedAt}, instant{&a.LastLoginAt}}
+		instant{&a.CreatedAt}, instant{&a.LastLoginAt}, instant{&a.EpochAt}}
 }
 
 func scanAccount(row pgx.CollectableRow) (store.Account, error) {
@@ -132,8 +132,9 @@ func (t *tx) InsertAccount(a store.Account) error {
 		return err
 	}
 	n, err := t.exec(op, `INSERT INTO accounts (id, kind, name, source, subject, email, note,
-			password_hash, fingerprint, disabled, disabled_reason, epoch, max_tokens, created_at, last_login_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
+			password_hash, fingerprint, disabled, disabled_reason, epoch, max_tokens, created_at, last_login_at, epoch_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+			(SELECT max(at) FROM departed WHERE source = $4 AND (subject = $5 OR name = $3))) ON CONFLICT DO NOTHING`,
 		a.ID, string(a.Kind), a.Name, a.Source, a.Subject, a.Email, a.Note, a.PasswordHash, a.Fingerprint,
 		a.Disabled, a.DisabledReason, a.Epoch, a.MaxTokens, a.CreatedAt, maybe(a.LastLoginAt))
 	if err == nil && n == 0 {
@@ -144,14 +145,14 @@ func (t *tx) InsertAccount(a store.Account) error {
 
 // UpdateAccount implements [store.AccountWriter]. When the epoch changes, the
 // time is kept, so that the sweep knows since when older tokens have been
-// dead.
+// dead; likewise when the name does.
 func (t *tx) UpdateAccount(a store.Account) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
 	return t.guarded("update an account", `UPDATE accounts SET name = $2, email = $3, note = $4,
 			password_hash = $5, fingerprint = $6, disabled = $7, disabled_reason = $8,
-			epoch_at = CASE WHEN epoch = $9::bigint THEN epoch_at ELSE $10::timestamptz END,
+			epoch_at = CASE WHEN epoch = $9::bigint AND name = $2 THEN epoch_at ELSE $10::timestamptz END,
 			epoch = $9::bigint, max_tokens = $11, last_login_at = $12::timestamptz WHERE id = $1`,
 		a.ID, a.Name, a.Email, a.Note, a.PasswordHash, a.Fingerprint, a.Disabled, a.DisabledReason,
 		a.Epoch, t.s.now(), a.MaxTokens, maybe(a.LastLoginAt))
@@ -161,6 +162,11 @@ func (t *tx) UpdateAccount(a store.Account) error {
 func (t *tx) DeleteAccount(id string) error {
 	const op = "delete an account"
 	if err := findable(t.caller, op, id); err != nil {
+		return err
+	}
+	if _, err := t.exec(op, `INSERT INTO departed (source, subject, name, at)
+		SELECT source, subject, name, $2::timestamptz FROM accounts WHERE id = $1
+		ON CONFLICT (source, subject) DO UPDATE SET name = excluded.name, at = excluded.at`, id, t.s.now()); err != nil {
 		return err
 	}
 	return t.change(op, `DELETE FROM accounts WHERE id = $1`, id)

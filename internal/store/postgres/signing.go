@@ -10,14 +10,14 @@ import (
 )
 
 const signingKeys = `SELECT id, algorithm, public, certificate, sealed,
-	created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason
+	created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason, imported
 	FROM signing_keys ORDER BY created_at, id`
 
 func scanSigningKey(row pgx.CollectableRow) (store.SigningKey, error) {
 	var k store.SigningKey
 	err := row.Scan(&k.ID, &k.Algorithm, &k.Public, &k.Certificate, &k.Sealed,
 		instant{&k.CreatedAt}, instant{&k.ActiveAt}, instant{&k.RetireAt}, period{&k.Longest},
-		instant{&k.WithdrawnAt}, &k.WithdrawnBy, &k.WithdrawReason)
+		instant{&k.WithdrawnAt}, &k.WithdrawnBy, &k.WithdrawReason, &k.Imported)
 	return k, err
 }
 
@@ -53,10 +53,10 @@ func (t *tx) InsertSigningKey(k store.SigningKey) error {
 	if err := k.Check(); err != nil {
 		return err
 	}
-	n, err := t.exec(op, `INSERT INTO signing_keys (id, algorithm, public, certificate, sealed, created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
+	n, err := t.exec(op, `INSERT INTO signing_keys (id, algorithm, public, certificate, sealed, created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason, imported)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`,
 		k.ID, k.Algorithm, bytesOrNull(k.Public), bytesOrNull(k.Certificate), bytesOrNull(k.Sealed), k.CreatedAt, maybe(k.ActiveAt), maybe(k.RetireAt),
-		k.Longest.Microseconds(), maybe(k.WithdrawnAt), k.WithdrawnBy, k.WithdrawReason)
+		k.Longest.Microseconds(), maybe(k.WithdrawnAt), k.WithdrawnBy, k.WithdrawReason, k.Imported)
 	if err == nil && n == 0 {
 		return fmt.Errorf("%s: %w", op, store.ErrConflict)
 	}

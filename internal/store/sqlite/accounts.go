@@ -9,7 +9,7 @@ import (
 // accountColumns are one packed column, see [unpack].
 const accountColumns = `concat_ws(char(0), a.id, a.kind, a.name, a.source, a.subject, a.email, a.note,
 	a.password_hash, a.fingerprint, a.disabled, a.disabled_reason, a.epoch, a.max_tokens, a.created_at,
-	ifnull(a.last_login_at, ''))`
+	ifnull(a.last_login_at, ''), ifnull(a.epoch_at, ''))`
 
 const (
 	accountByID      = `SELECT ` + accountColumns + ` FROM accounts a WHERE a.id = ?`
@@ -35,7 +35,7 @@ func (r *accountRow) Scan(v any) error {
 	a := &r.account
 	return unpack(v, &a.ID, (*string)(&a.Kind), &a.Name, &a.Source, &a.Subject, &a.Email, &a.Note,
 		&a.PasswordHash, &a.Fingerprint, &a.Disabled, &a.DisabledReason, &a.Epoch, &a.MaxTokens,
-		micros{&a.CreatedAt}, micros{&a.LastLoginAt})
+		micros{&a.CreatedAt}, micros{&a.LastLoginAt}, micros{&a.EpochAt})
 }
 
 // Holder implements [store.AccountReader].
@@ -121,29 +121,35 @@ func (t *tx) InsertAccount(a store.Account) error {
 		return err
 	}
 	_, err := t.exec("insert an account", `INSERT INTO accounts (id, kind, name, source, subject, email, note,
-			password_hash, fingerprint, disabled, disabled_reason, epoch, max_tokens, created_at, last_login_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			password_hash, fingerprint, disabled, disabled_reason, epoch, max_tokens, created_at, last_login_at, epoch_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+			(SELECT max(at) FROM departed WHERE source = ? AND (subject = ? OR name = ?)))`,
 		a.ID, string(a.Kind), a.Name, a.Source, a.Subject, a.Email, a.Note, a.PasswordHash, a.Fingerprint,
-		a.Disabled, a.DisabledReason, a.Epoch, a.MaxTokens, a.CreatedAt.UnixMicro(), maybe(a.LastLoginAt))
+		a.Disabled, a.DisabledReason, a.Epoch, a.MaxTokens, a.CreatedAt.UnixMicro(), maybe(a.LastLoginAt),
+		a.Source, a.Subject, a.Name)
 	return err
 }
 
 // UpdateAccount implements [store.AccountWriter]. When the epoch changes, the
 // time is kept, so that the sweep knows since when older tokens have been
-// dead.
+// dead; likewise when the name does.
 func (t *tx) UpdateAccount(a store.Account) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
 	return t.change("update an account", `UPDATE accounts SET name = ?, email = ?, note = ?,
 			password_hash = ?, fingerprint = ?, disabled = ?, disabled_reason = ?,
-			epoch_at = CASE WHEN epoch = ? THEN epoch_at ELSE ? END,
+			epoch_at = CASE WHEN epoch = ? AND name = ? THEN epoch_at ELSE ? END,
 			epoch = ?, max_tokens = ?, last_login_at = ? WHERE id = ?`,
 		a.Name, a.Email, a.Note, a.PasswordHash, a.Fingerprint, a.Disabled, a.DisabledReason,
-		a.Epoch, t.w.now().UnixMicro(), a.Epoch, a.MaxTokens, maybe(a.LastLoginAt), a.ID)
+		a.Epoch, a.Name, t.w.now().UnixMicro(), a.Epoch, a.MaxTokens, maybe(a.LastLoginAt), a.ID)
 }
 
 // DeleteAccount implements [store.AccountWriter].
 func (t *tx) DeleteAccount(id string) error {
+	if _, err := t.exec("remember a deleted account", `INSERT OR REPLACE INTO departed (source, subject, name, at)
+		SELECT source, subject, name, ? FROM accounts WHERE id = ?`, t.w.now().UnixMicro(), id); err != nil {
+		return err
+	}
 	return t.change("delete an account", `DELETE FROM accounts WHERE id = ?`, id)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/internal/store"
 	"github.com/latchkey-auth/latchkey/internal/store/portable"
 )
 
@@ -22,6 +23,7 @@ var carried = map[string]string{
 	"events":        "the newer state's: what is in a log stays there",
 	"event_seals":   "the newer state's: they vouch for its events",
 	"event_trim":    "the newer state's: it says where its audit log begins",
+	"departed":      "merged: who was deleted on either side",
 	"signing_keys":  "the newer state's: those that were withdrawn stay so, and others know the published ones",
 	"groups":        "the backup's: that is what a restore is for",
 	"group_members": "the backup's: that is what a restore is for",
@@ -131,6 +133,9 @@ func (s *Scratch) carrySteps(now time.Time) []carryStep {
 			FROM newer_accounts AS n WHERE n.id = a.id`, nil},
 		{"deleted accounts", `UPDATE accounts SET epoch = max(epoch + 1, ?), epoch_at = ?, password_hash = '', fingerprint = '',
 			disabled = 1, disabled_reason = ? WHERE id NOT IN (SELECT id FROM newer_accounts)`, []any{now.Unix(), at, goneAccount}},
+		{"deleted accounts", `INSERT OR REPLACE INTO departed (source, subject, name, at)
+			SELECT n.source, n.subject, n.name, n.at FROM newer_departed AS n WHERE true`, nil},
+		{"tokens of other issuers", s.carryImported(), nil},
 		{"removed tokens", `UPDATE tokens SET revoked_at = ?, revoked_by = '', revoke_reason = ?
 			WHERE revoked_at IS NULL AND id NOT IN (SELECT id FROM newer_tokens)`, []any{at, goneToken}},
 		{"tokens", s.carryTokens(), nil},
@@ -170,6 +175,18 @@ func (s *Scratch) carryTokens() string {
 		}
 	}
 	return `UPDATE tokens AS t SET ` + strings.Join(set, ", ") + ` FROM newer_tokens AS n WHERE n.id = t.id`
+}
+
+// carryImported takes over the records of other issuers' tokens that are not in
+// the backup: without them those would count again.
+func (s *Scratch) carryImported() string {
+	var columns []string
+	for _, c := range s.columns("tokens") {
+		columns = append(columns, quote(c))
+	}
+	list := strings.Join(columns, ", ")
+	return fmt.Sprintf(`INSERT INTO tokens (%s) SELECT %s FROM newer_tokens AS n WHERE substr(n.id, 1, 4) = '%s'
+		AND id NOT IN (SELECT id FROM tokens) AND account_id IN (SELECT id FROM accounts)`, list, list, store.ImportedPrefix)
 }
 
 // carryOfTokens takes over the newer state's rows about tokens that both know.

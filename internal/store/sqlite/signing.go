@@ -8,7 +8,7 @@ import (
 )
 
 const signingKeys = `SELECT id, algorithm, public, certificate, sealed,
-	created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason
+	created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason, imported
 	FROM signing_keys ORDER BY created_at, id`
 
 // appendSigningKey reads a row of signingKeys.
@@ -18,7 +18,7 @@ func appendSigningKey(list *[]store.SigningKey) func(row) error {
 		var longest int64
 		err := r.scan(&k.ID, &k.Algorithm, &k.Public, &k.Certificate, &k.Sealed,
 			micros{&k.CreatedAt}, micros{&k.ActiveAt}, micros{&k.RetireAt}, &longest,
-			micros{&k.WithdrawnAt}, &k.WithdrawnBy, &k.WithdrawReason)
+			micros{&k.WithdrawnAt}, &k.WithdrawnBy, &k.WithdrawReason, &k.Imported)
 		k.Longest = time.Duration(longest) * time.Microsecond
 		*list = append(*list, k)
 		return err
@@ -48,10 +48,10 @@ func (t *tx) InsertSigningKey(k store.SigningKey) error {
 	if err := k.Check(); err != nil {
 		return err
 	}
-	_, err := t.exec("insert a signing key", `INSERT INTO signing_keys (id, algorithm, public, certificate, sealed, created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err := t.exec("insert a signing key", `INSERT INTO signing_keys (id, algorithm, public, certificate, sealed, created_at, active_at, retire_at, longest, withdrawn_at, withdrawn_by, withdraw_reason, imported)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		k.ID, k.Algorithm, orNull(k.Public), orNull(k.Certificate), orNull(k.Sealed), k.CreatedAt.UnixMicro(), maybe(k.ActiveAt), maybe(k.RetireAt),
-		k.Longest.Microseconds(), maybe(k.WithdrawnAt), k.WithdrawnBy, k.WithdrawReason)
+		k.Longest.Microseconds(), maybe(k.WithdrawnAt), k.WithdrawnBy, k.WithdrawReason, k.Imported)
 	return err
 }
 

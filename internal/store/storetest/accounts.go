@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/store"
 )
@@ -14,6 +15,7 @@ var accountTests = []test{
 	{"Invalid", accountInvalid},
 	{"Update", accountUpdate},
 	{"Delete", accountDelete},
+	{"Since", accountSince},
 	{"ByName", accountsByName},
 	{"Filters", accountFilters},
 	{"Pages", accountPages},
@@ -129,10 +131,70 @@ func accountUpdate(f fixture) {
 	if err != nil {
 		f.Fatalf("Account(a) = %v, want no error", err)
 	}
+	if got.EpochAt.IsZero() {
+		f.Errorf("Account(a) after UpdateAccount has no time of its epoch")
+	}
+	want.EpochAt = got.EpochAt
 	same(f, "Account(a) after UpdateAccount", got, want)
 	f.update(func(tx store.Tx) error { return tx.UpdateAccount(before) })
 	got, _ = f.Account(f.ctx, "a")
+	before.EpochAt = got.EpochAt
 	same(f, "Account(a) after UpdateAccount back", got, before)
+}
+
+// accountSince: since when tokens of other issuers count for an account follows
+// its epoch, its name, and who was there before (S29).
+func accountSince(f fixture) {
+	since := func(id string) time.Time {
+		a, err := f.Account(f.ctx, id)
+		if err != nil {
+			f.Fatalf("Account(%s) = %v, want no error", id, err)
+		}
+		return a.EpochAt
+	}
+	a := newAccount("a")
+	a.Source, a.Subject, a.Name = "django", "1", "alice"
+	f.update(func(tx store.Tx) error { return tx.InsertAccount(a) })
+	a.Email = "alice@example.org"
+	f.update(func(tx store.Tx) error { return tx.UpdateAccount(a) })
+	if got := since("a"); !got.IsZero() {
+		f.Errorf("EpochAt of an account that was made and changed = %v, want none", got)
+	}
+	a.Name = "alicia"
+	f.update(func(tx store.Tx) error { return tx.UpdateAccount(a) })
+	renamed := since("a")
+	if renamed.IsZero() {
+		f.Error("EpochAt of a renamed account = none, want a time")
+	}
+	a.Epoch++
+	f.update(func(tx store.Tx) error { return tx.UpdateAccount(a) })
+	if got := since("a"); got.Before(renamed) {
+		f.Errorf("EpochAt after the epoch rose = %v, want no less than %v", got, renamed)
+	}
+	f.update(func(tx store.Tx) error { return tx.DeleteAccount("a") })
+	for _, next := range []struct {
+		id, source, subject, name string
+		want                      bool
+	}{
+		{"b", "django", "1", "other", true}, {"c", "django", "2", "alicia", true},
+		{"d", "django", "3", "dora", false}, {"e", "local", "1", "alicia", false},
+	} {
+		n := newAccount(next.id)
+		n.Source, n.Subject, n.Name = next.source, next.subject, next.name
+		f.update(func(tx store.Tx) error { return tx.InsertAccount(n) })
+		if got := since(next.id); got.IsZero() == next.want {
+			f.Errorf("EpochAt of %s/%s/%s after that account was deleted = %v, want one %v", next.source, next.subject, next.name, got, next.want)
+		}
+	}
+	// After a long time nobody asks.
+	f.update(func(tx store.Tx) error { return errors.Join(tx.DeleteAccount("b"), tx.DeleteAccount("c")) })
+	if _, err := f.Sweep(f.ctx, time.Now().Add(2*store.KeepDeparted), 10); err != nil {
+		f.Fatalf("Sweep() = %v", err)
+	}
+	f.update(func(tx store.Tx) error { return tx.InsertAccount(a) })
+	if got := since("a"); !got.IsZero() {
+		f.Errorf("EpochAt of an account that is made long after another was deleted = %v, want none", got)
+	}
 }
 
 func accountDelete(f fixture) {

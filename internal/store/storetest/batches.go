@@ -18,6 +18,7 @@ var batchTests = []test{
 	{"SweepIsBounded", batchSweepBounded},
 	{"SweepSecrets", batchSweepSecrets},
 	{"SweepOldEpoch", batchSweepEpoch},
+	{"SweepImported", batchSweepImported},
 }
 
 func (f fixture) recordUses(uses ...store.Use) {
@@ -181,4 +182,26 @@ func batchSweepEpoch(f fixture) {
 		f.Errorf("Sweep(after the epoch rose) = %d, %v, want 1", n, err)
 	}
 	same(f, "Tokens() after the sweep", f.listTokens(store.TokenQuery{}), []string{"fresh"})
+}
+
+// batchSweepImported: what says that another issuer's token was used or revoked
+// stays until that token has expired, whatever else has ended it.
+func batchSweepImported(f fixture) {
+	f.accounts("a")
+	for id, change := range map[string]func(*store.Token){
+		"revoked": func(t *store.Token) { t.RevokedAt = minute(1) },
+		"idle":    func(t *store.Token) { t.IdleAfter = time.Minute },
+		"epoch":   func(t *store.Token) { t.Epoch = -1 },
+	} {
+		t := newToken(store.ImportedPrefix+id, "a")
+		t.ExpiresAt = minute(30)
+		change(&t)
+		f.tokens(t)
+	}
+	if n, err := f.Sweep(f.ctx, minute(29), 10); n != 0 || err != nil {
+		f.Errorf("Sweep(before they expire) = %d, %v, want 0", n, err)
+	}
+	if n, err := f.Sweep(f.ctx, minute(31), 10); n != 3 || err != nil {
+		f.Errorf("Sweep(after they expired) = %d, %v, want 3", n, err)
+	}
 }

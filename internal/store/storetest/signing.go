@@ -32,6 +32,7 @@ func signingKeep(f fixture) {
 	bare, full := newSigningKey("b"), newSigningKey("a")
 	full.CreatedAt, full.ActiveAt, full.RetireAt, full.WithdrawnAt = minute(1), minute(2), minute(3), minute(4)
 	full.Public, full.Certificate, full.Sealed = []byte{0, 1}, []byte{2, 0}, []byte{0xff, 0, 3}
+	full.Imported = `{"source":"django"}`
 	full.Longest, full.WithdrawnBy, full.WithdrawReason = 90*time.Minute+time.Microsecond, "acc", "утечка 🔑"
 	f.update(func(tx store.Tx) error { return errors.Join(tx.InsertSigningKey(full), tx.InsertSigningKey(bare)) })
 	same(f, "SigningKeys()", f.signingKeys(), []store.SigningKey{bare, full})
@@ -42,9 +43,11 @@ func signingKeep(f fixture) {
 		return err
 	})
 	changed := newSigningKey("a")
+	changed.Imported = full.Imported
 	changed.Public, changed.Certificate, changed.CreatedAt = full.Public, full.Certificate, full.CreatedAt
 	fixed := changed
 	fixed.Algorithm, fixed.Public, fixed.Certificate, fixed.CreatedAt = "RS256", nil, nil, minute(9)
+	fixed.Imported = ""
 	f.update(func(tx store.Tx) error { return tx.UpdateSigningKey(fixed) })
 	same(f, "SigningKeys() after an update", f.signingKeys(), []store.SigningKey{bare, changed})
 
