@@ -159,7 +159,7 @@ func (s *Service) admit(ctx context.Context, src source.Source, subject source.S
 	account, err := s.known(ctx, src, subject, before)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		account, err = s.welcome(ctx, src.Name(), subject)
+		account, err = s.welcome(ctx, src.Name(), subject, "first login")
 	case err == nil && src.Name() != Local && (account.Name != subject.Username || account.Email != subject.Email || account.Fingerprint == "" && subject.Fingerprint != ""):
 		account, err = s.rename(ctx, account, subject)
 	}
@@ -210,8 +210,8 @@ func (s *Service) known(ctx context.Context, src source.Source, subject source.S
 	return now, nil
 }
 
-// welcome makes the account of somebody who logs in for the first time.
-func (s *Service) welcome(ctx context.Context, sourceName string, subject source.Subject) (store.Account, error) {
+// welcome makes the account of somebody who is here for the first time.
+func (s *Service) welcome(ctx context.Context, sourceName string, subject source.Subject, why string) (store.Account, error) {
 	now := s.now().UTC()
 	a := store.Account{
 		ID: newAccountID(now), Kind: store.User, Name: subject.Username,
@@ -234,7 +234,7 @@ func (s *Service) welcome(ctx context.Context, sourceName string, subject source
 		}
 		e := audit.Event(ctx, now, nil, "account.create", audit.OK)
 		e.Target, e.ActorID, e.ActorName = a.ID, a.ID, a.Name
-		e.Detail = map[string]string{"source": sourceName, "why": "first login"}
+		e.Detail = map[string]string{"source": sourceName, "why": why}
 		return tx.AppendEvent(e)
 	})
 	for _, c := range changes {

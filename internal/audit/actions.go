@@ -67,6 +67,7 @@ var actions = []Action{
 	{Name: "pair.issue", Meaning: "a pair of tokens was made, and a family begun", Target: "the family", Outcomes: changes},
 	{Name: "pair.refresh", Meaning: "a refresh token was used for the next pair; `again` says that it was the same pair once more", Target: "the family", Outcomes: changes,
 		Reasons: []string{"malformed", "unknown", "expired", "idle", "revoked", "disabled", "address", "kind", "reused", "client"}},
+	{Name: "pair.import", Meaning: "a refresh token of another issuer, whose key was imported, began a family", Target: "the family", Outcomes: done},
 	{Name: "pair.burn", Meaning: "a family was ended, as a refresh token came back that was used before: somebody may have stolen it", Target: "the family", Outcomes: done},
 	{Name: "registry.token", Meaning: "a container registry's client asked for a token; `scope` is what it got, `denied` what it asked for and did not get. Refused: it got nothing of that, or no token", Target: "the registry's service", Outcomes: changes},
 	{Name: "token.explain", Meaning: "somebody asked why about a token, an account or a request that they may not know of", Target: "the token, the account or the request's id", Outcomes: reads},
@@ -97,6 +98,7 @@ var actions = []Action{
 	{Name: "key.remove", Meaning: "a signing key was forgotten, as all that it has signed has expired, or none of it counts for long", Target: "the key", Outcomes: done},
 	{Name: "key.rotate", Meaning: "the next signing key was called for", Target: "the key that follows", Outcomes: changes},
 	{Name: "key.revoke", Meaning: "a signing key was withdrawn", Target: "the key", Outcomes: changes},
+	{Name: "key.import", Meaning: "a key of another issuer was imported: tokens that it has signed count until its end", Target: "the key", Outcomes: changes},
 	{Name: "key.list", Meaning: "somebody asked for the signing keys who may not", Outcomes: reads},
 
 	{Name: "change.follow", Meaning: "somebody asked to follow the changes who may not", Outcomes: reads},

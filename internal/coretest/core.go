@@ -92,6 +92,7 @@ func New(t testing.TB, o Options) *Core {
 	c.Chain = auditchain.New(auditchain.Options{Store: c.Store, Keys: proofs, Log: c.Log, Now: c.Clock.Now})
 	c.Tokens, c.Signing = c.SigningNode(t, o.Tokens, o.Signing)
 	c.Accounts = c.NewAccounts(t, o)
+	c.Tokens.TakeImported(c.Accounts)
 	if _, err := c.Accounts.Bootstrap(context.Background(), secret.New(Password)); err != nil {
 		t.Fatalf("Bootstrap() = %v", err)
 	}

@@ -102,6 +102,12 @@ func (a Algorithm) traits() (traits, bool) {
 	return traits{}, false
 }
 
+// Known reports whether the algorithm is one of those here.
+func (a Algorithm) Known() bool {
+	_, ok := a.traits()
+	return ok
+}
+
 // Shared reports whether keys of the algorithm are shared secrets.
 func (a Algorithm) Shared() bool {
 	t, _ := a.traits()

@@ -269,3 +269,19 @@ func hmacOf(hash crypto.Hash, secret, message []byte) []byte {
 	mac.Write(message)
 	return mac.Sum(nil)
 }
+
+// A key is none of the bytes that it was read from.
+func TestKeysKeepNothing(t *testing.T) {
+	for _, alg := range []Algorithm{ES256, EdDSA, PS256} {
+		k := generate(t, alg)
+		der := k.Public()
+		got, err := ParsePublic(alg, der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(der)
+		if _, err := AccessToken(issuer, audience).Verify(sign(t, k, good()), only(got), noon); err != nil {
+			t.Errorf("%s: Verify() after what the key was read from was cleared = %v, want no error", alg, err)
+		}
+	}
+}

@@ -75,8 +75,9 @@ func NewShared(alg Algorithm, id string, secret []byte, weak bool) (*Key, error)
 }
 
 // ParsePublic reads a key that verifies from its SubjectPublicKeyInfo in DER.
+// The key keeps nothing of der, which the caller may clear.
 func ParsePublic(alg Algorithm, der []byte) (*Key, error) {
-	public, err := x509.ParsePKIXPublicKey(der)
+	public, err := x509.ParsePKIXPublicKey(bytes.Clone(der)) // an Ed25519 key is a part of it
 	if err != nil {
 		return nil, fmt.Errorf("read a public key: %v", err)
 	}

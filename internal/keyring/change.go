@@ -67,6 +67,9 @@ func (s *Service) write(ctx context.Context, tx store.Tx, now time.Time, spare [
 		if err := tx.InsertSigningKey(k); err != nil {
 			return err
 		}
+		if k.Imported != "" {
+			continue // which has an event of its own
+		}
 		if err := s.note(ctx, tx, now, "key.create", k.ID, map[string]string{"algorithm": k.Algorithm}); err != nil {
 			return err
 		}

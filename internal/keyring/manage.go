@@ -26,6 +26,11 @@ type Listed struct {
 	State  State
 	Ends   time.Time // when it goes; zero: that is not known yet
 	Key    *jose.Key // to write it in the forms that verifiers read
+	Rules  *Rules    // of an imported key; nil: it is our own
+}
+
+func (i imported) listed(now time.Time) Listed {
+	return Listed{Record: i.record, State: StateOf(i.record, now), Ends: endOf(i.record), Key: i.key, Rules: &i.rules}
 }
 
 // need refuses a caller that lacks a right on the keys.
@@ -54,9 +59,12 @@ func (s *Service) List(ctx context.Context, caller *identity.Identity) ([]Listed
 		return nil, err
 	}
 	now := s.now()
-	list := make([]Listed, len(have.keys))
-	for i, h := range have.keys {
-		list[i] = Listed{Record: h.record, State: StateOf(h.record, now), Ends: endOf(h.record), Key: h.key}
+	list := make([]Listed, 0, len(have.keys)+len(have.imported))
+	for _, h := range have.keys {
+		list = append(list, Listed{Record: h.record, State: StateOf(h.record, now), Ends: endOf(h.record), Key: h.key})
+	}
+	for _, i := range have.imported {
+		list = append(list, i.listed(now))
 	}
 	slices.SortStableFunc(list, func(a, b Listed) int {
 		if c := a.Record.CreatedAt.Compare(b.Record.CreatedAt); c != 0 {
@@ -121,16 +129,25 @@ func (s *Service) Revoke(ctx context.Context, caller *identity.Identity, id, rea
 
 // withdraw marks a key as withdrawn.
 func (b *book) withdraw(id string, caller *identity.Identity, reason string) error {
-	i := slices.IndexFunc(b.keys, func(k store.SigningKey) bool { return k.ID == id })
-	if i < 0 {
+	k := b.find(id)
+	if k == nil {
 		return fault.NotFoundf("there is no key %s", audit.Clip(id))
 	}
-	k := &b.keys[i]
 	if !k.WithdrawnAt.IsZero() {
 		return fault.Conflictf("the key was revoked at %s already", k.WithdrawnAt.UTC().Format(time.RFC3339))
 	}
 	k.WithdrawnAt, k.WithdrawnBy, k.WithdrawReason = b.now, caller.AccountID, reason
 	return b.settle()
+}
+
+// find returns the record of a key, of our own or not; nil if there is none.
+func (b *book) find(id string) *store.SigningKey {
+	for _, list := range [][]store.SigningKey{b.keys, b.foreign} {
+		if i := slices.IndexFunc(list, func(k store.SigningKey) bool { return k.ID == id }); i >= 0 {
+			return &list[i]
+		}
+	}
+	return nil
 }
 
 // listed finds a key that was there a moment ago.
@@ -142,6 +159,11 @@ func (s *Service) listed(ctx context.Context, id string) (Listed, error) {
 	for _, h := range have.keys {
 		if h.record.ID == id {
 			return Listed{Record: h.record, State: StateOf(h.record, s.now()), Ends: endOf(h.record), Key: h.key}, nil
+		}
+	}
+	for _, i := range have.imported {
+		if i.record.ID == id {
+			return i.listed(s.now()), nil
 		}
 	}
 	return Listed{}, fault.NotFoundf("there is no key %s", audit.Clip(id))

@@ -13,14 +13,26 @@ import (
 type book struct {
 	policy Policy
 	now    time.Time
-	before []store.SigningKey
-	keys   []store.SigningKey
+	before []store.SigningKey // all of them
+	keys   []store.SigningKey // our own
 	create func(activeAt time.Time) (store.SigningKey, error)
 	strip  func(*store.SigningKey) // takes the private part out
+
+	// foreign are the keys of other issuers. None of what is decided about our
+	// own concerns them: they have an end, and that is all.
+	foreign []store.SigningKey
 }
 
 func newBook(p Policy, now time.Time, keys []store.SigningKey) *book {
-	return &book{policy: p, now: now, before: keys, keys: slices.Clone(keys)}
+	b := &book{policy: p, now: now, before: keys}
+	for _, k := range keys {
+		if k.Imported != "" {
+			b.foreign = append(b.foreign, k)
+		} else {
+			b.keys = append(b.keys, k)
+		}
+	}
+	return b
 }
 
 // current returns the key that signs and the one that follows it, nil where
@@ -108,7 +120,8 @@ func (b *book) finish(signs, next *store.SigningKey) {
 			b.strip(k)
 		}
 	}
-	b.keys = slices.DeleteFunc(b.keys, func(k store.SigningKey) bool { return StateOf(k, b.now) == Gone })
+	gone := func(k store.SigningKey) bool { return StateOf(k, b.now) == Gone }
+	b.keys, b.foreign = slices.DeleteFunc(b.keys, gone), slices.DeleteFunc(b.foreign, gone)
 }
 
 func (b *book) add(activeAt time.Time) error {
@@ -168,7 +181,7 @@ func (b *book) writes() (added, changed []store.SigningKey, removed []string) {
 	for _, k := range b.before {
 		was[k.ID] = k
 	}
-	for _, k := range b.keys {
+	for _, k := range slices.Concat(b.keys, b.foreign) {
 		old, known := was[k.ID]
 		switch {
 		case !known:

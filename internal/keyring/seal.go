@@ -67,6 +67,19 @@ func (s *Service) strip(k *store.SigningKey) {
 // reseal seals anew what is sealed under an older server secret, so that this
 // can be taken away.
 func (s *Service) reseal(b *book) error {
+	for i := range b.foreign {
+		k := &b.foreign[i]
+		if !s.secrets.Outdated(k.Sealed) {
+			continue
+		}
+		plain, err := s.secrets.Open(importedOf(*k), k.Sealed)
+		if err != nil {
+			s.log.Error("an imported key cannot be used", "key", k.ID, "err", errSealed)
+			continue // without it fewer tokens count, not more
+		}
+		k.Sealed = s.secrets.Seal(importedOf(*k), plain)
+		clear(plain)
+	}
 	for i := range b.keys {
 		k := &b.keys[i]
 		if !s.secrets.Outdated(k.Sealed) {

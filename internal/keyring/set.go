@@ -19,6 +19,7 @@ type set struct {
 	loadedAt   time.Time
 	keys       []held
 	byID       map[string]*held // by both of their ids
+	imported   []imported       // keys of other issuers, which are none of the others
 	document   atomic.Pointer[document]
 }
 
@@ -72,6 +73,10 @@ func (s *Service) load(ctx context.Context) (*set, error) {
 	}
 	fresh := &set{generation: generation, loadedAt: loadedAt, byID: map[string]*held{}}
 	for _, k := range records {
+		if k.Imported != "" {
+			s.loadImported(fresh, k)
+			continue
+		}
 		key, err := s.unseal(k)
 		if err != nil {
 			// Without it fewer tokens count, not more.
@@ -87,6 +92,16 @@ func (s *Service) load(ctx context.Context) (*set, error) {
 	}
 	s.held.Store(fresh)
 	return fresh, nil
+}
+
+func (s *Service) loadImported(fresh *set, k store.SigningKey) {
+	key, rules, err := s.unsealImported(k)
+	if err != nil {
+		s.log.Error("an imported key cannot be used", "key", k.ID, "err", err)
+		return
+	}
+	k.Sealed = nil
+	fresh.imported = append(fresh.imported, imported{k, key, rules})
 }
 
 // counts reports whether what the key has signed counts.

@@ -9,7 +9,7 @@ import (
 // State is how far a key has come.
 type State string
 
-// States of a key, in their order. A withdrawn key can be in any but the last
+// States of a key of our own, in their order. A withdrawn key can be in any but the last
 // when it is withdrawn.
 const (
 	Published State = "published" // verifiers get it; nothing is signed by it yet
@@ -18,6 +18,10 @@ const (
 	Withdrawn State = "withdrawn" // nothing that it has signed counts any more
 	Gone      State = "gone"      // all that it has signed has expired
 )
+
+// Imported is the state of a key of another issuer until its end, or until it
+// is withdrawn: it only verifies.
+const Imported State = "imported"
 
 // slack is added to the life of what a key has signed before it goes: the
 // leeway of verifiers, and clocks that differ between nodes.
@@ -33,6 +37,8 @@ func StateOf(k store.SigningKey, now time.Time) State {
 		return Gone
 	case !k.WithdrawnAt.IsZero():
 		return Withdrawn
+	case k.Imported != "":
+		return Imported
 	case k.ActiveAt.IsZero() || now.Before(k.ActiveAt):
 		return Published
 	case k.RetireAt.IsZero() || now.Before(k.RetireAt):
@@ -46,6 +52,8 @@ func endOf(k store.SigningKey) time.Time {
 	switch {
 	case !k.WithdrawnAt.IsZero():
 		return k.WithdrawnAt.Add(keepWithdrawn)
+	case k.Imported != "":
+		return k.RetireAt
 	case k.RetireAt.IsZero():
 		return time.Time{}
 	}

@@ -220,6 +220,7 @@ func (s *Server) buildCore() error {
 	if err != nil {
 		return err
 	}
+	s.tokens.TakeImported(s.accounts)
 	s.metrics.Follow(metrics.Sources{
 		Tokens: s.tokens.Stats, Audit: s.audit.Stats, Passwords: pool.Stats, Throttle: s.throttle.Stats,
 		Logins: s.accounts.Logins, Ready: s.isReady, Certificate: o.CertificateEnds, Spans: o.spans(),

@@ -209,8 +209,16 @@ func (s *Service) locateSigned(ctx context.Context, text string) (*store.FoundTo
 	said, err := s.readSigned(ctx, text)
 	var refusal *Refusal
 	form := explain.Step{Check: explain.Form, Result: explain.Yes, Text: "the token was signed by this server"}
+	if said.KeyID != "" {
+		form.Text = "the token was signed by the imported key " + said.KeyID
+	}
+	if said.KeyID != "" && errors.As(err, &refusal) {
+		return nil, []explain.Step{form, {
+			Check: explain.Owner, Result: explain.No, Text: "nobody is known whom the token names: compare the source and the claim for the user of the imported key",
+		}}, nil
+	}
 	if errors.As(err, &refusal) {
-		form.Result, form.Text = explain.No, "this is no token that this server has signed, or the key is withdrawn, or it is for another service"
+		form.Result, form.Text = explain.No, "this is no token that this server has signed, nor an issuer whose key was imported; or the key is withdrawn or has ended, or the token is for another service"
 		if refusal.Reason == ReasonExpired {
 			form.Text = "the token was signed by this server and has expired"
 		}

@@ -209,6 +209,8 @@ type birth struct {
 	scope  []string
 	now    time.Time
 
+	accessOnly bool // the refresh token stays as it is
+
 	slidingID string    // of the sliding token that is renewed; "": a new one
 	until     time.Time // until when that can be renewed
 }
@@ -236,6 +238,9 @@ func (s *Service) bear(ctx context.Context, b birth) (Pair, store.Secret, error)
 	}
 	if p.Access, err = s.sign(ctx, shape, said); err != nil {
 		return Pair{}, store.Secret{}, err
+	}
+	if b.accessOnly {
+		return p, store.Secret{}, nil
 	}
 	next := store.Secret{TokenID: b.family.ID, KeyID: s.keys.Current().ID(), CreatedAt: b.now}
 	var sum digest

@@ -20,6 +20,11 @@ type RefreshRequest struct {
 	ClientID string   // who uses it; "": [DefaultClient]
 	Shape    string   // of which form the family must be
 	Scope    []string // narrows the access token; empty: all that the family has
+
+	// Begin says what a refresh or sliding token of another issuer becomes, whose
+	// key was imported: a family that it is the first token of. nil: such tokens
+	// are not taken.
+	Begin *Begin
 }
 
 // RefreshPair gives the next pair for a refresh token; having it is right
@@ -54,7 +59,7 @@ func (s *Service) refresh(ctx context.Context, r RefreshRequest) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	b := birth{family: c.found.Token, owner: c.owner, terms: c.terms, scope: narrowed, now: now}
+	b := birth{family: c.found.Token, owner: c.owner, terms: c.terms, scope: narrowed, now: now, accessOnly: c.terms.KeepRefresh && !c.terms.Sliding}
 	if c.terms.Sliding {
 		b.slidingID, b.until = c.said.ID, c.said.RefreshUntil
 	}
@@ -97,6 +102,11 @@ func (s *Service) claimant(ctx context.Context, r RefreshRequest) (*claimant, er
 	} else {
 		c.found, err = s.recognise(ctx, text)
 	}
+	if c.said.KeyID != "" && fault.Is(err, fault.NotFound) {
+		if err = s.adopt(ctx, c.said, r); err == nil {
+			c.found, err = s.foundSigned(ctx, c.said)
+		}
+	}
 	switch {
 	case fault.Is(err, fault.NotFound):
 		if ClaimsNative(r.Token.Reveal()) || c.said.ID != "" {
@@ -111,6 +121,9 @@ func (s *Service) claimant(ctx context.Context, r RefreshRequest) (*claimant, er
 	}
 	if Class(c.found.Token.Class) != Refresh {
 		return nil, c.refuse(ReasonKind)
+	}
+	if c.said.KeyID != "" && revoked(c.found.Token) { // before it had terms, maybe
+		return nil, c.refuse(ReasonRevoked)
 	}
 	c.terms, err = s.terms(ctx, c.found.Token.ID)
 	if err == nil && c.terms.Shape != r.Shape {
@@ -406,7 +419,7 @@ func (s *Service) Inspect(ctx context.Context, text string) (Signed, error) {
 	now := s.now()
 	said, err := s.readSigned(ctx, text)
 	if err != nil {
-		return Signed{}, err
+		return said, err
 	}
 	t, h, err := s.familyOf(ctx, said)
 	if err != nil {

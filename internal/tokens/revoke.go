@@ -72,7 +72,7 @@ func (s *Service) RevokeSecret(ctx context.Context, text string) error {
 	change := store.Change{At: now, Kind: store.ChangeToken, TokenID: found.Token.ID}
 	var ended int
 	err = s.update(ctx, []store.Change{change}, func(tx store.Tx) error {
-		t, err := tx.LockToken(found.Token.ID)
+		t, err := s.lockForeign(tx, found.Token, now)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}

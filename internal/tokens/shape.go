@@ -14,10 +14,12 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 )
 
-// Signer signs tokens and verifies them. [keyring.Service] does.
+// Signer signs tokens and verifies them, and those of other issuers whose keys
+// were imported. [keyring.Service] does.
 type Signer interface {
 	Sign(ctx context.Context, f keyring.Form, claims any, expires time.Time) (string, error)
 	Verify(ctx context.Context, token string, p jose.Profile) (*jose.Token, error)
+	VerifyImported(ctx context.Context, token string) (*keyring.Foreign, error)
 	Generation() uint64
 }
 
@@ -50,6 +52,13 @@ type Signed struct {
 
 	// RefreshUntil is until when a sliding token can be renewed; zero elsewhere.
 	RefreshUntil time.Time
+
+	// KeyID is the imported key that has signed it; "": this server has.
+	KeyID string
+
+	// forgetAt is until when it must be known of a token of another issuer that
+	// it was used or revoked: its own end, whatever else ends it.
+	forgetAt time.Time
 }
 
 // Shape is how a dialect writes signed tokens. The core decides what is in a
@@ -160,6 +169,9 @@ func LooksSigned(text string) bool {
 // [*Refusal] when it does not count. Nothing is said yet about whether its
 // family lives.
 func (s *Service) readSigned(ctx context.Context, text string) (Signed, error) {
+	if said, foreign, err := s.readForeign(ctx, text); foreign || err != nil {
+		return said, err
+	}
 	worst := jose.ErrMalformed
 	for i := range s.shapes {
 		shape := &s.shapes[i]

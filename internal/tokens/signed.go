@@ -49,6 +49,10 @@ func (s *Service) checkSigned(ctx context.Context, p Presented, now time.Time) (
 func (s *Service) loadSigned(ctx context.Context, text string, d digest, generation uint64, now time.Time) (*entry, answeredFrom, error) {
 	since := s.cache.position()
 	said, err := s.readSigned(ctx, text)
+	if said.KeyID != "" && errors.Is(err, refusedUnknown) { // of nobody
+		s.unknowns.add(d, now)
+		return nil, fromStore, err
+	}
 	if err != nil {
 		return nil, fromForm, err
 	}
@@ -76,6 +80,9 @@ func (s *Service) loadSigned(ctx context.Context, text string, d digest, generat
 
 // familyOf reads the family that a signed token was born from, and its owner.
 func (s *Service) familyOf(ctx context.Context, said Signed) (store.Token, *holder, error) {
+	if said.KeyID != "" {
+		return s.foreignFamily(ctx, said)
+	}
 	t, err := s.store.Token(ctx, said.FamilyID)
 	if errors.Is(err, store.ErrNotFound) || err == nil && (Class(t.Class) != Refresh || t.AccountID != said.AccountID) {
 		return store.Token{}, nil, refusedUnknown

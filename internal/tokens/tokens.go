@@ -88,6 +88,8 @@ type Service struct {
 	signer Signer // nil: there are no signed tokens
 	shapes []Shape
 
+	directory Directory // nil: tokens of other issuers do not count
+
 	cache    *cache
 	unknowns *unknowns
 	uses     uses

@@ -160,6 +160,9 @@ func (u Update) shorten(t *store.Token, now time.Time) error {
 		ends, field = now.Add(*u.ExpiresIn), "expires_in"
 	}
 	if !ends.IsZero() {
+		if strings.HasPrefix(t.ID, store.ImportedPrefix) { // its record must not go before its signature ends
+			return fault.Invalidf(field, "of a token of another issuer is fixed: to end it, revoke it")
+		}
 		if !ends.After(now) {
 			return fault.Invalidf(field, "must lie in the future: to end a token at once, revoke it")
 		}

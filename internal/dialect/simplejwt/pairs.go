@@ -79,8 +79,9 @@ func (h *Handler) login(r *dialect.Request, b begun) (tokens.Pair, error) {
 	return p, err
 }
 
-// renew trades the token in a field for the next ones of its family.
-func (h *Handler) renew(r *dialect.Request, field, client string) (tokens.Pair, error) {
+// renew trades the token in a field for the next ones of its family. One of
+// another issuer, whose key was imported, begins a family by the given terms.
+func (h *Handler) renew(r *dialect.Request, field string, b begun) (tokens.Pair, error) {
 	in, err := r.Validated()
 	if err != nil {
 		return tokens.Pair{}, err
@@ -90,10 +91,11 @@ func (h *Handler) renew(r *dialect.Request, field, client string) (tokens.Pair, 
 		return tokens.Pair{}, errInvalid
 	}
 	p, err := h.tokens.RefreshPair(r.Context(), tokens.RefreshRequest{
-		Presented: presented(r.Request, text), ClientID: client, Shape: ShapeName,
+		Presented: presented(r.Request, text), ClientID: b.terms.ClientID, Shape: ShapeName,
+		Begin: &tokens.Begin{Life: b.life, Terms: b.terms},
 	})
 	err = h.refused(r.Context(), text, err)
-	if client == slidingClient && errors.Is(err, errExpired) && h.counts(r.Context(), text) {
+	if b.terms.Sliding && errors.Is(err, errExpired) && h.counts(r.Context(), text) {
 		err = notValid(fmt.Sprintf("Token '%s' claim has expired", h.opts.Names.Renew))
 	}
 	return p, err

@@ -60,7 +60,7 @@ func newProject(t *testing.T, opts simplejwt.Options) *project {
 	return p
 }
 
-// Sign, Verify and Generation make the project the signer of its core.
+// Sign, Verify, VerifyImported and Generation make the project the signer of its core.
 func (p *project) Sign(_ context.Context, f keyring.Form, claims any, _ time.Time) (string, error) {
 	return p.key.Sign(jose.Header{Type: f.Type}, claims)
 }
@@ -73,6 +73,10 @@ func (p *project) Verify(_ context.Context, token string, profile jose.Profile) 
 		return nil
 	}
 	return profile.Verify(token, find, p.Clock.Now())
+}
+
+func (p *project) VerifyImported(context.Context, string) (*keyring.Foreign, error) {
+	return nil, jose.ErrUnknownKey
 }
 
 func (p *project) Generation() uint64 { return 1 }

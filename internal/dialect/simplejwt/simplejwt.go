@@ -228,12 +228,12 @@ func (h *Handler) obtainSliding(r *dialect.Request) (dialect.Response, error) {
 }
 
 func (h *Handler) refresh(r *dialect.Request) (dialect.Response, error) {
-	p, err := h.renew(r, "refresh", pairClient)
+	p, err := h.renew(r, "refresh", h.pairTerms())
 	return dialect.Response{Body: refreshed{p.Access.Reveal(), p.Refresh.Reveal()}}, err
 }
 
 func (h *Handler) refreshSliding(r *dialect.Request) (dialect.Response, error) {
-	p, err := h.renew(r, "token", slidingClient)
+	p, err := h.renew(r, "token", h.slidingTerms())
 	return dialect.Response{Body: single{p.Access.Reveal()}}, err
 }
 

@@ -216,6 +216,19 @@ func (s *Source) find(ctx context.Context, username string) (user, error) {
 	return found[0], nil
 }
 
+// Find returns the active user of that exact name, after the same
+// normalisation; [source.ErrRefused] when there is none.
+func (s *Source) Find(ctx context.Context, username string) (source.Subject, error) {
+	u, err := s.find(ctx, username)
+	if errors.Is(err, errNobody) || err == nil && !u.active {
+		return source.Subject{}, source.ErrRefused
+	}
+	if err != nil {
+		return source.Subject{}, err
+	}
+	return s.subject(u), nil
+}
+
 // storable reports whether PostgreSQL takes a text at all; asking it with
 // another one would fail as if it were broken.
 func storable(text string) bool {
