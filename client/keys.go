@@ -27,6 +27,13 @@ func (k Keys) Rotate(ctx context.Context) (api.SigningKey, error) {
 	return out, err
 }
 
+// Import takes over a key of another issuer, and returns it as it is listed.
+func (k Keys) Import(ctx context.Context, r api.ImportKey) (api.SigningKey, error) {
+	var out api.SigningKey
+	err := k.c.do(ctx, call{method: http.MethodPost, path: []string{"keys", "import"}, body: r}, &out)
+	return out, err
+}
+
 // Revoke withdraws a key: nothing that it has signed counts any more.
 func (k Keys) Revoke(ctx context.Context, id, reason string) (api.SigningKey, error) {
 	q := call{method: http.MethodDelete, path: []string{"keys", id}}

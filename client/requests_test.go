@@ -320,6 +320,15 @@ func TestRequests(t *testing.T) {
 			seen{"POST /latchkey/api/v1/keys/rotate", "", bearer},
 		},
 		{
+			"import a key",
+			func(ctx context.Context, c *client.Client) error {
+				_, err := c.Keys.Import(ctx, api.ImportKey{Algorithm: "HS256", Key: "planted", ImportRules: api.ImportRules{Source: "django"}})
+				return err
+			},
+			200, `{"id":"k"}`,
+			seen{"POST /latchkey/api/v1/keys/import", `{"algorithm":"HS256","key":"planted","source":"django"}`, bearer},
+		},
+		{
 			"revoke a key",
 			func(ctx context.Context, c *client.Client) error {
 				_, err := c.Keys.Revoke(ctx, "k/1", "leaked")

@@ -21,7 +21,8 @@ says. A key stays published until all that it has signed has expired.`
 const keysExample = `  latchkey keys list
   latchkey keys rotate
   latchkey keys revoke ID --reason "the machine was broken into"
-  latchkey keys export --format certificate > /etc/docker/registry/latchkey.pem`
+  latchkey keys export --format certificate > /etc/docker/registry/latchkey.pem
+  latchkey keys import --alg HS256 --from secret_key --source django`
 
 func newKeysCommand(env *environment) *cobra.Command {
 	return online(env, noun("keys", "Look after the keys that the server signs by", keysLong, keysExample,
@@ -29,6 +30,7 @@ func newKeysCommand(env *environment) *cobra.Command {
 		newKeysRotateCommand(env),
 		newKeysRevokeCommand(env),
 		newKeysExportCommand(env),
+		newKeysImportCommand(env),
 	))
 }
 
@@ -41,6 +43,7 @@ func newKeysListCommand(env *environment) *cobra.Command {
   published  it signs next, and others get to know it
   active     it signs
   retired    it signs no more; what it has signed counts until it expires
+  imported   it is of another issuer, whose tokens count until the key ends
   withdrawn  it was revoked: nothing that it has signed counts`,
 		Example: "  latchkey keys list\n  latchkey keys list -o json",
 		Args:    arguments(),
@@ -54,12 +57,21 @@ func newKeysListCommand(env *environment) *cobra.Command {
 				{"ALGORITHM", func(k api.SigningKey) string { return k.Algorithm }},
 				{"STATE", func(k api.SigningKey) string { return k.State }},
 				{"CREATED", func(k api.SigningKey) string { return relative(k.CreatedAt, env.now()) }},
-				{"SIGNS", func(k api.SigningKey) string { return relativeOr(k.ActiveAt, env.now(), "when rotated") }},
+				{"SIGNS", func(k api.SigningKey) string { return relativeOr(k.ActiveAt, env.now(), neverOr(k, "when rotated")) }},
 				{"RETIRES", func(k api.SigningKey) string { return relativeOr(k.RetireAt, env.now(), "") }},
+				{"ENDS", func(k api.SigningKey) string { return relativeOr(k.EndsAt, env.now(), "") }},
 				{"REASON", func(k api.SigningKey) string { return k.WithdrawReason }},
 			})
 		}),
 	}
+}
+
+// neverOr is a word about when a key signs: one of another issuer never does.
+func neverOr(k api.SigningKey, otherwise string) string {
+	if k.Imported != nil {
+		return "never"
+	}
+	return otherwise
 }
 
 func newKeysRotateCommand(env *environment) *cobra.Command {
@@ -179,6 +191,9 @@ func (env *environment) exportPEM(ctx context.Context, c *client.Client, form st
 		i := slices.IndexFunc(known, func(k api.SigningKey) bool { return k.ID == id })
 		if i < 0 {
 			return &client.Error{Problem: api.Problem{Status: 404, Code: api.CodeNotFound, Detail: "there is no key " + id}, Status: 404}
+		}
+		if known[i].Imported != nil {
+			return &usageError{text: id + " is a key of another issuer, which has it: imported keys are not handed on"}
 		}
 		keys = append(keys, known[i])
 	}

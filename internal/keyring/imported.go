@@ -230,10 +230,8 @@ func (s *Service) prepare(caller *identity.Identity, in Import) (store.SigningKe
 	if err := need(caller, scope.Write); err != nil {
 		return store.SigningKey{}, nil, err
 	}
-	if everything, err := scope.ParseSet(in.Scope); err == nil {
-		if err := mayVouch(caller, everything); err != nil {
-			return store.SigningKey{}, nil, err
-		}
+	if err := mayVouch(caller, in.Scope); err != nil {
+		return store.SigningKey{}, nil, err
 	}
 	now := s.now().UTC()
 	rules := in.Rules.withDefaults()
@@ -262,18 +260,24 @@ func (s *Service) prepare(caller *identity.Identity, in Import) (store.SigningKe
 	return k, key, nil
 }
 
+// everybodysTokens is the part of Latchkey's own API for the tokens of all
+// accounts; see the core's AllTokens.
+const everybodysTokens = "all-tokens"
+
 // mayVouch refuses a caller who could make a token that can do more than they
 // can.
-func mayVouch(caller *identity.Identity, limit scope.Set) error {
-	const everybody = scope.TypeLatchkey + ":all-tokens:" + scope.Write
-	rule, err := scope.Parse(everybody)
+func mayVouch(caller *identity.Identity, limit []string) error {
+	if !caller.May(everybodysTokens, scope.Write) {
+		return fault.Needs(scope.TypeLatchkey + ":" + everybodysTokens + ":" + scope.Write)
+	}
+	if len(limit) == 0 {
+		limit = []string{"*:*:*"}
+	}
+	rules, err := scope.ParseSet(limit)
 	if err != nil {
-		return err
+		return fault.Invalidf("scope", "%v", err)
 	}
-	if !caller.Covers(scope.Set{rule}) {
-		return fault.Needs(everybody)
-	}
-	if caller.TokenScope != nil && (len(limit) == 0 || !caller.TokenScope.Covers(limit)) {
+	if caller.TokenScope != nil && !caller.TokenScope.Covers(rules) {
 		return fault.Forbiddenf("a token cannot import a key for more than it may do itself: yours has the scope %q", caller.TokenScope.String())
 	}
 	return nil
@@ -305,7 +309,7 @@ func weakAdvice(in Import) string {
 	if in.Weak {
 		return ": whoever has one token could guess it, so its tokens cannot be taken"
 	}
-	return ": whoever has one token may be able to guess it. If it is random all the same, import it with \"weak\""
+	return ": whoever has one token may be able to guess it. If it is random all the same, allow that: allow_weak, --allow-weak-secret"
 }
 
 // adopt puts a key among the others, if it can be.

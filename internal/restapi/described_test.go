@@ -62,6 +62,7 @@ var describedRoutes = []describedRoute{
 
 	{route: "GET /keys", id: "listKeys", summary: "List the keys that sign tokens", out: api.Page[api.SigningKey]{}},
 	{route: "POST /keys/rotate", id: "rotateKeys", summary: "Publish the next signing key now", out: api.SigningKey{}},
+	{route: "POST /keys/import", id: "importKey", summary: "Take over a key of another issuer, so that the tokens that it signed count until its end", in: api.ImportKey{}, out: api.SigningKey{}, conflicts: true},
 	{route: "DELETE /keys/{id}", id: "revokeKey", summary: "Withdraw a signing key: nothing that it signed counts any more", in: api.RevokeKey{}, optional: true, out: api.SigningKey{}},
 
 	{route: "POST /check", id: "checkToken", summary: "Ask, as a service, whom a presented token stands for", in: api.Check{}, out: api.Checked{}},

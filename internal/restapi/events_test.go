@@ -43,8 +43,12 @@ var operations = map[string]operation{
 	"POST /grants":                            {`{"group":"crew","scope":"path:/x:read"}`, "grant.add", "crew"},
 	"DELETE /grants/{id}":                     {"", "grant.remove", "crew"},
 	"POST /keys/rotate":                       {"", "key.rotate", ""},
+	"POST /keys/import":                       {theirKey, "key.import", ""},
 	"DELETE /keys/{id}":                       {`{"reason":"leaked"}`, "key.revoke", "{id}"},
 }
+
+// theirKey imports a key of another issuer.
+const theirKey = `{"algorithm":"HS256","key":"planted, the SECRET_KEY of a project, which is long","source":"local","user_id":"name"}`
 
 // questions are the routes that change nothing although they take a body, each
 // with one.

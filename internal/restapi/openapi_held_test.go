@@ -141,6 +141,7 @@ var conflicting = map[string]askedFor{
 	"PUT /groups/{name}/members/{account}":    {"/groups/everyone/members/bob", ""},
 	"DELETE /groups/{name}/members/{account}": {"/groups/crew/members/twin", ""},
 	"POST /explain":                           {"/explain", `{"account":"twin"}`},
+	"POST /keys/import":                       {"/keys/import", theirKey},
 	"GET /grants":                             {"/grants?account=twin", ""},
 	"POST /grants":                            {"/grants", `{"account":"twin","scope":"path:/x:read"}`},
 }
@@ -217,6 +218,9 @@ func provoke(s *site, route restapi.Route, status int, fill func(string) string)
 			}
 			defer release()
 			return s.admin().do(method, path, "")
+		}
+		if route.Path == "/keys/import" {
+			s.admin().do(method, path, theirKey) // it can be imported once
 		}
 		if route.Path != "/grants/{id}" {
 			s.admin().do("DELETE", fill("/tokens/{id}"), "")

@@ -108,6 +108,7 @@ func Routes() []Route {
 
 		{"GET", "/keys", read(keyring.Resource), nil, (*call).listKeys},
 		{"POST", "/keys/rotate", write(keyring.Resource), nil, (*call).rotateKeys},
+		{"POST", "/keys/import", write(keyring.Resource), nil, (*call).importKey},
 		{"DELETE", "/keys/{id}", remove(keyring.Resource), nil, (*call).revokeKey},
 
 		{"POST", "/check", read(tokens.Checks), nil, (*call).checkToken},
