@@ -69,6 +69,9 @@ var notFollowed = map[string]map[string]string{
 		"id := guard.FromContext(r.Context()) // id.Account, id.Kind, id.TokenID, id.Scope(), …":                     "TestGoPage runs it",
 		"func TestReports(t *testing.T) {": "TestGoPage runs it",
 	},
+	"docs/keys.md": {
+		"latchkey keys import --alg HS256 --from secret_key --source django --until 14d": "TestImportedKey does it with a real project",
+	},
 	"docs/operations.md": {
 		"make deb":                  "TestDeb does it: it takes root and apt",
 		"systemctl status latchkey": "it takes an init system; TestUnit and TestDeb look at what it would run",
