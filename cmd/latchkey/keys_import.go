@@ -45,13 +45,13 @@ const keysImportExample = `  latchkey keys import --alg HS256 --from secret_key 
 // maxKeyFile bounds what is read as a key.
 const maxKeyFile = 64 << 10
 
-// importFlags are the options of an import.
-type importFlags struct {
+// keyImportFlags are the options of an import.
+type keyImportFlags struct {
 	from, until, longest string
 	r                    api.ImportKey
 }
 
-func (i *importFlags) add(f *pflag.FlagSet) {
+func (i *keyImportFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&i.r.Algorithm, "alg", "", "the algorithm that the tokens are signed by (ALGORITHM): HS256, HS384, HS512, RS256, ..., ES256, ..., PS256, ... or EdDSA")
 	f.StringVar(&i.from, "from", "", "the `file` with the key, - for standard input")
 	f.StringVar(&i.until, "until", "", "when the key ends: 14d, or a date (default 30d, at most 366d)")
@@ -69,7 +69,7 @@ func (i *importFlags) add(f *pflag.FlagSet) {
 }
 
 // request reads the key and makes the request.
-func (i *importFlags) request(env *environment) (api.ImportKey, error) {
+func (i *keyImportFlags) request(env *environment) (api.ImportKey, error) {
 	r := i.r
 	for flag, value := range map[string]string{"--alg": r.Algorithm, "--from": i.from, "--source": r.Source} {
 		if value == "" {
@@ -95,7 +95,7 @@ func (i *importFlags) request(env *environment) (api.ImportKey, error) {
 }
 
 // read reads the key. One line break at its end is an editor's, not the key's.
-func (i *importFlags) read(env *environment) ([]byte, error) {
+func (i *keyImportFlags) read(env *environment) ([]byte, error) {
 	in := env.stdin
 	if i.from != "-" {
 		f, err := os.Open(i.from)
@@ -123,7 +123,7 @@ func (i *importFlags) read(env *environment) ([]byte, error) {
 }
 
 func newKeysImportCommand(env *environment) *cobra.Command {
-	var flags importFlags
+	var flags keyImportFlags
 	cmd := &cobra.Command{
 		Use:     "import",
 		Short:   "Accept the tokens of another issuer until they expire",

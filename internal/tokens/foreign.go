@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
 	"github.com/latchkey-auth/latchkey/internal/fault"
+	"github.com/latchkey-auth/latchkey/internal/identity"
 	"github.com/latchkey-auth/latchkey/internal/jose"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/store"
@@ -173,6 +174,14 @@ func foreignToken(said Signed, h *holder) store.Token {
 		t.Class = string(Access)
 	}
 	return t
+}
+
+// foreignOf is what is known of a token of another issuer that was accepted.
+func foreignOf(id *identity.Identity) store.Token {
+	return store.Token{
+		ID: id.TokenID, AccountID: id.AccountID, Class: id.Class, Name: id.TokenName, Prefix: id.TokenID[:shownHexLength],
+		Scope: id.TokenScope.Strings(), Epoch: id.Epoch, CreatedAt: id.IssuedAt, ExpiresAt: id.ExpiresAt,
+	}
 }
 
 // foreignSecret is by what the record of a token of another issuer is found

@@ -502,6 +502,31 @@ func TestForeignRefreshAtOnce(t *testing.T) {
 	}
 }
 
+// S78: a token of another issuer asks for others within its own limits, as long
+// as it counts, and is shown to who uses it.
+func TestForeignAsks(t *testing.T) {
+	f := newForeign(t, nil)
+	f.User(t, "ann", "latchkey:tokens:read,write,delete")
+	text := f.token(t, "access", "ann", nil)
+	id := mustPass(t, f.Tokens, text)
+	own, err := f.Tokens.Own(bg, id)
+	if err != nil || own.ID != id.TokenID || own.Class != "access" || own.CreatedAt.IsZero() || !own.ExpiresAt.Equal(id.ExpiresAt) {
+		t.Errorf("Own() = %+v, %v, want what is known of it", own, err)
+	}
+	if _, err := f.Tokens.Issue(bg, id, tokens.Request{Name: "longer", ExpiresIn: of(hour)}); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("Issue() of a longer one = %v, want it forbidden", err)
+	}
+	if _, err := f.Tokens.Issue(bg, id, tokens.Request{Name: "as long", ExpiresIn: of(time.Minute)}); err != nil {
+		t.Errorf("Issue() = %v, want a token", err)
+	}
+	if err := f.Tokens.RevokeSecret(bg, text.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Tokens.Issue(bg, id, tokens.Request{Name: "too late", ExpiresIn: of(time.Minute)}); err == nil {
+		t.Error("Issue() on the strength of a revoked token = nil error, want it refused")
+	}
+}
+
 // S82: explaining tells what it knows to those who may know.
 func TestForeignIsExplained(t *testing.T) {
 	f := newForeign(t, nil)

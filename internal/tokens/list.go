@@ -3,6 +3,7 @@ package tokens
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
@@ -31,6 +32,9 @@ func (s *Service) Own(ctx context.Context, caller *identity.Identity) (store.Tok
 		return store.Token{}, fault.NotFoundf("no token was used")
 	}
 	t, err := s.store.Token(ctx, caller.TokenID)
+	if errors.Is(err, store.ErrNotFound) && strings.HasPrefix(caller.TokenID, store.ImportedPrefix) {
+		return foreignOf(caller), nil
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Token{}, noToken(caller.TokenID)
 	}
