@@ -12,7 +12,7 @@ func simpleJWT(c config.Config) *simplejwt.Options {
 		return nil
 	}
 	return &simplejwt.Options{
-		Path: d.Path, UsernameField: d.UsernameField, Leeway: d.Leeway,
+		Path: d.Path, UsernameField: d.UsernameField, HeaderTypes: d.HeaderTypes, Leeway: d.Leeway,
 		Names: simplejwt.Names{
 			User: d.UserClaim, Type: d.TypeClaim, ID: d.IDClaim, Renew: d.SlidingClaim, UserIs: simplejwt.User(d.User),
 			Issuer: d.Issuer, Audience: d.Audience,

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -49,7 +50,11 @@ type Credential struct {
 // Parse reads the Authorization header. A scheme that is not known is no
 // credential. Two headers are an error, whatever stands in them (S62). With an
 // error the scheme is set as far as it is known.
-func Parse(h http.Header) (Credential, error) {
+func Parse(h http.Header) (Credential, error) { return ParseWith(h, nil) }
+
+// ParseWith is Parse where further schemes, in any case, mean what Bearer means.
+// They do not change what the known ones mean.
+func ParseWith(h http.Header, bearers []string) (Credential, error) {
 	values := h["Authorization"]
 	switch {
 	case len(values) == 0:
@@ -62,6 +67,9 @@ func Parse(h http.Header) (Credential, error) {
 		scheme, rest = scheme[:end], scheme[end:]
 	}
 	c := Credential{Scheme: schemeOf(scheme)}
+	if c.Scheme == None && slices.ContainsFunc(bearers, func(b string) bool { return strings.EqualFold(b, scheme) }) && scheme != "" {
+		c.Scheme = Bearer
+	}
 	if c.Scheme == None {
 		return c, nil
 	}

@@ -178,3 +178,27 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Further schemes mean what Bearer means, and take nothing from the others (S62).
+func TestParseWith(t *testing.T) {
+	for header, want := range map[string]Credential{
+		"JWT abc":             {Scheme: Bearer, Token: secret.New("abc")},
+		"jwt abc":             {Scheme: Bearer, Token: secret.New("abc")},
+		"Bearer abc":          {Scheme: Bearer, Token: secret.New("abc")},
+		"Token abc":           {Scheme: Token, Token: secret.New("abc")},
+		"Basic " + b64("a:b"): {Scheme: Basic, Username: "a", Password: secret.New("b")},
+		"JWTx abc":            {},
+		"Negotiate abc":       {},
+		"":                    {},
+		"JWT":                 {Scheme: Bearer},
+		"JWT a b":             {Scheme: Bearer},
+	} {
+		got, err := ParseWith(http.Header{"Authorization": {header}}, []string{"Bearer", "JWT", "Basic", ""})
+		if diff := cmp.Diff(want, got, revealed); diff != "" {
+			t.Errorf("ParseWith(%q) = %v, -want +got:\n%s", header, err, diff)
+		}
+	}
+	if got, err := ParseWith(http.Header{"Authorization": {"JWT abc"}}, nil); err != nil || got.Scheme != None {
+		t.Errorf("ParseWith() without further schemes = %+v, %v, want no credential", got, err)
+	}
+}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -11,15 +12,17 @@ type SimpleJWT struct {
 	Enabled bool   `key:"enabled" doc:"Whether the endpoints are there. When they are not, tokens that they gave out do not count."`
 	Path    string `key:"path" doc:"Where logins go; the others are below it: refresh/, verify/, blacklist/, sliding/ and sliding/refresh/."`
 
-	UsernameField string `key:"username_field" doc:"The field by which a login names the user (USERNAME_FIELD)."`
+	UsernameField string `key:"username_field" live:"yes" doc:"The field by which a login names the user (USERNAME_FIELD)."`
+
+	HeaderTypes []string `key:"header_types" live:"yes" doc:"The schemes of the Authorization header by which tokens are sent (AUTH_HEADER_TYPES), at all doors; the first is named in the dialect's challenges. Bearer counts in any case, and the case of letters does not matter."`
 
 	Access         time.Duration `key:"access_lifetime" min:"1s" max:"1d" doc:"For how long access tokens live (ACCESS_TOKEN_LIFETIME)."`
 	Refresh        time.Duration `key:"refresh_lifetime" min:"1s" max:"366d" doc:"For how long a refresh token lives (REFRESH_TOKEN_LIFETIME). Signing keys stay published for so long after their last use."`
 	Sliding        time.Duration `key:"sliding_lifetime" min:"1s" max:"1d" doc:"For how long sliding tokens live (SLIDING_TOKEN_LIFETIME)."`
 	SlidingRefresh time.Duration `key:"sliding_refresh_lifetime" min:"1s" max:"366d" doc:"For how long they can be renewed (SLIDING_TOKEN_REFRESH_LIFETIME)."`
 
-	Rotate bool          `key:"rotate" doc:"Give a new refresh token at each refresh, and refuse the old one from then on (ROTATE_REFRESH_TOKENS with BLACKLIST_AFTER_ROTATION). One that comes back ends its family, see tokens.refresh_leeway and tokens.keep_reused."`
-	Family time.Duration `key:"family_lifetime" min:"1s" max:"3660d" doc:"With rotation, for how long after the login refreshing goes on."`
+	Rotate bool          `key:"rotate" live:"yes" doc:"Give a new refresh token at each refresh, and refuse the old one from then on (ROTATE_REFRESH_TOKENS with BLACKLIST_AFTER_ROTATION). One that comes back ends its family, see tokens.refresh_leeway and tokens.keep_reused."`
+	Family time.Duration `key:"family_lifetime" live:"yes" min:"1s" max:"3660d" doc:"With rotation, for how long after the login refreshing goes on."`
 
 	User         string        `key:"user_id" oneof:"id name subject" doc:"What the claim for the user holds: the account's id here, its login name, or its id in the source that it is from, such as Django's primary key (USER_ID_FIELD)."`
 	UserClaim    string        `key:"user_id_claim" doc:"The name of that claim (USER_ID_CLAIM)."`
@@ -33,7 +36,7 @@ type SimpleJWT struct {
 
 func defaultSimpleJWT() SimpleJWT {
 	return SimpleJWT{
-		Enabled: true, Path: "/api/token/", UsernameField: "username",
+		Enabled: true, Path: "/api/token/", UsernameField: "username", HeaderTypes: []string{"Bearer"},
 		Access: 5 * time.Minute, Refresh: day, Sliding: 5 * time.Minute, SlidingRefresh: day, Family: 30 * day,
 		User: "id", UserClaim: "user_id", TypeClaim: "token_type", IDClaim: "jti", SlidingClaim: "refresh_exp",
 		Leeway: 5 * time.Second,
@@ -44,6 +47,14 @@ func defaultSimpleJWT() SimpleJWT {
 func (d SimpleJWT) paths() []string {
 	base := trimmed(d.Path)
 	return []string{base, base + "/refresh", base + "/verify", base + "/blacklist", base + "/sliding", base + "/sliding/refresh"}
+}
+
+// isScheme reports whether a text can be the scheme of an Authorization header.
+func isScheme(s string) bool {
+	letter := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
+	}
+	return s != "" && len(s) <= 40 && strings.IndexFunc(s, func(r rune) bool { return !letter(r) }) < 0
 }
 
 // simpleJWT checks the settings of that dialect.
@@ -70,6 +81,11 @@ func (v *validation) simpleJWT() {
 	}
 	if d.UsernameField == "" || d.UsernameField == "password" {
 		v.wrong(key+".username_field", "want the name of a field other than password")
+	}
+	for _, scheme := range d.HeaderTypes {
+		if !isScheme(scheme) || strings.EqualFold(scheme, "Basic") {
+			v.wrong(key+".header_types", "want names of schemes, such as Bearer and JWT; Basic has another meaning")
+		}
 	}
 	// Claims that are there in any case; jti can be what it always is.
 	taken := []string{"exp", "iat", "nbf", "iss", "aud", "sub", "sid"}

@@ -147,6 +147,8 @@ func TestUnsafeCombinations(t *testing.T) {
 		{"pairs everywhere", "dialects: {simplejwt: {path: /}}", "dialects.simplejwt.path", "a path of its own"},
 		{"two passwords at a login", "dialects: {simplejwt: {username_field: password}}", "dialects.simplejwt.username_field", "other than password"},
 		{"a claim that has a meaning", "dialects: {simplejwt: {user_id_claim: sub}}", "dialects.simplejwt.user_id_claim", "nothing else has"},
+		{"passwords as a scheme", "dialects: {simplejwt: {header_types: [Bearer, basic]}}", "dialects.simplejwt.header_types", "another meaning"},
+		{"no scheme", "dialects: {simplejwt: {header_types: ['a b']}}", "dialects.simplejwt.header_types", "names of schemes"},
 		{"two claims of one name", "dialects: {simplejwt: {jti_claim: token_type}}", "dialects.simplejwt.jti_claim", "nothing else has"},
 		{"a family that ends before its tokens", "dialects: {simplejwt: {rotate: true, family_lifetime: 1h}}", "dialects.simplejwt.family_lifetime", "no less"},
 	} {

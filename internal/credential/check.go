@@ -28,12 +28,15 @@ type PasswordChecker interface {
 type Checker struct {
 	Tokens    TokenChecker
 	Passwords PasswordChecker
+
+	// Bearers are schemes beside Bearer by which tokens are sent.
+	Bearers []string
 }
 
 // Request reads the credential of a request and checks it. Without one the
 // identity is nil and so is the error.
 func (c *Checker) Request(r *http.Request) (*identity.Identity, error) {
-	found, err := Parse(r.Header)
+	found, err := ParseWith(r.Header, c.Bearers)
 	if err != nil {
 		return nil, fault.Invalidf("Authorization", "%v", err)
 	}

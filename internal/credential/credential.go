@@ -34,3 +34,8 @@ type Credential = authheader.Credential
 
 // Parse reads the Authorization header; see [authheader.Parse].
 func Parse(h http.Header) (Credential, error) { return authheader.Parse(h) }
+
+// ParseWith is Parse with further schemes; see [authheader.ParseWith].
+func ParseWith(h http.Header, bearers []string) (Credential, error) {
+	return authheader.ParseWith(h, bearers)
+}

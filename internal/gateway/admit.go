@@ -18,7 +18,7 @@ func (x *exchange) admit() *refusal {
 		x.dropsCredential = !x.route.KeepAuthorization
 		return nil
 	}
-	found, err := credential.Parse(x.in.Header)
+	found, err := credential.ParseWith(x.in.Header, x.g.bearers)
 	if err != nil {
 		return refusalOf(invalidCredential(err))
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	Routes []Route
 	Check  Checker
 
+	// Bearers are schemes beside Bearer by which tokens are sent.
+	Bearers []string
+
 	// Anonymous returns the rules for requests without a credential. nil: there
 	// are none, and a route with [Required] takes no such request.
 	Anonymous func(ctx context.Context) (scope.Set, error)
@@ -60,6 +63,7 @@ type Options struct {
 type Gateway struct {
 	table     *table
 	check     Checker
+	bearers   []string
 	anonymous func(ctx context.Context) (scope.Set, error)
 	observer  Observer
 	asserter  Asserter
@@ -82,7 +86,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		check: o.Check, anonymous: o.Anonymous, observer: o.Observer, asserter: o.Asserter, peers: o.Peers, challenge: challenge,
+		check: o.Check, bearers: o.Bearers, anonymous: o.Anonymous, observer: o.Observer, asserter: o.Asserter, peers: o.Peers, challenge: challenge,
 		cookies: map[string]bool{}, protected: map[string]bool{},
 		audit: o.Audit, log: o.Log, now: o.Now, buffers: newBufferPool(),
 	}

@@ -28,6 +28,9 @@ const maxScopeHeader = 2 << 10
 type VerifierOptions struct {
 	Check Checker
 
+	// Bearers are schemes beside Bearer by which tokens are sent.
+	Bearers []string
+
 	// Peers are the proxies whose description of a request is believed. The
 	// default is nobody's (S85).
 	Peers web.Peers
@@ -65,6 +68,7 @@ type VerifierOptions struct {
 // add to either of them.
 type Verifier struct {
 	check     Checker
+	bearers   []string
 	peers     web.Peers
 	anonymous func(ctx context.Context) (scope.Set, error)
 	assertion Assertion
@@ -89,7 +93,7 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{
-		check: o.Check, peers: o.Peers, anonymous: o.Anonymous, assertion: o.Assertion, asserter: o.Asserter, challenge: challenge,
+		check: o.Check, bearers: o.Bearers, peers: o.Peers, anonymous: o.Anonymous, assertion: o.Assertion, asserter: o.Asserter, challenge: challenge,
 		audit: o.Audit, log: o.Log, now: o.Now,
 		noStore: []string{"no-store"}, noBody: []string{"0"}, yes: []string{"true"},
 	}
@@ -181,7 +185,7 @@ func (v *Verifier) decide(ctx context.Context, q *Question) (*identity.Identity,
 	} else if len(q.Asked) == 0 {
 		return nil, undescribed()
 	}
-	found, err := credential.Parse(q.Header)
+	found, err := credential.ParseWith(q.Header, v.bearers)
 	if err != nil {
 		return nil, refusalOf(invalidCredential(err))
 	}

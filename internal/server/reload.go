@@ -18,13 +18,13 @@ type reloading struct {
 // Reload puts other options into force: a new tree of handlers on the core that
 // is there, and other rules of life. It takes everything but what the core was
 // made of (Store, Keys, Log, Now, SigningKeys, Passwords, Sources, ThrottleFile,
-// Metrics, Tracer, SimpleJWT and the cache in Tokens), which stay. Requests under way are
+// Metrics, Tracer, most of SimpleJWT and the cache in Tokens), which stay. Requests under way are
 // finished by the tree that they began with. On an error nothing has changed.
 func (s *Server) Reload(o Options) error {
 	s.reload.mu.Lock()
 	defer s.reload.mu.Unlock()
 	o.Store, o.Keys, o.Log, o.Now = s.opts.Store, s.opts.Keys, s.opts.Log, s.opts.Now
-	o.Metrics, o.Tracer, o.SimpleJWT = s.opts.Metrics, s.opts.Tracer, s.opts.SimpleJWT
+	o.Metrics, o.Tracer, o.SimpleJWT = s.opts.Metrics, s.opts.Tracer, s.opts.reloadedJWT(o.SimpleJWT)
 	o.Realm, o.Issuer = cmp.Or(o.Realm, s.opts.Realm), cmp.Or(o.Issuer, s.opts.Issuer)
 	o.PublicURL = cmp.Or(o.PublicURL, s.opts.PublicURL)
 	next, err := s.buildHandlers(o)

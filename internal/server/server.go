@@ -82,7 +82,8 @@ type Options struct {
 	Routes []gateway.Route // what the gateway stands in front of; none: no gateway
 	DRF    *drf.Options    // nil: that dialect is off
 
-	// SimpleJWT is that dialect; nil: it is off. A reload does not change it.
+	// SimpleJWT is that dialect; nil: it is off. A reload changes what
+	// [simplejwt.Options.Reloaded] takes over.
 	SimpleJWT *simplejwt.Options
 
 	// PublicURL is how clients reach the server, without a path; default
@@ -232,7 +233,7 @@ func (s *Server) buildCore() error {
 // there. It is done anew, with other options, when the configuration is read
 // again; see [Server.Reload].
 func (s *Server) buildHandlers(o Options) (*serving, error) {
-	check := &credential.Checker{Tokens: s.tokens, Passwords: s.accounts}
+	check := &credential.Checker{Tokens: s.tokens, Passwords: s.accounts, Bearers: o.bearers()}
 	asserter, err := assertion.New(assertion.Options{Signer: s.keyring, Issuer: cmp.Or(o.Issuer, o.Realm), Now: o.Now})
 	if err != nil {
 		return nil, err
@@ -244,7 +245,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 		Keys: o.Keys, Log: o.Log, Realm: o.Realm, Now: o.Now, Stopping: s.stopping,
 	}))
 	verify, err := gateway.NewVerifier(gateway.VerifierOptions{
-		Check: check, Peers: o.Peers, Anonymous: s.anonymous, Assertion: o.VerifyAssertion, Asserter: asserter, Audit: s.audit, Log: o.Log, Realm: o.Realm, Now: o.Now,
+		Check: check, Bearers: check.Bearers, Peers: o.Peers, Anonymous: s.anonymous, Assertion: o.VerifyAssertion, Asserter: asserter, Audit: s.audit, Log: o.Log, Realm: o.Realm, Now: o.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -270,7 +271,7 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 	made := &serving{close: func() {}, envoy: outermost(s.door(metrics.Verify, extauthz.GRPC(verify)))}
 	if len(o.Routes) > 0 {
 		g, err := gateway.New(gateway.Options{
-			Routes: o.Routes, Check: check, Anonymous: s.anonymous, Observer: upstreamWatch{s.metrics, o.Tracer}, Asserter: asserter,
+			Routes: o.Routes, Check: check, Bearers: check.Bearers, Anonymous: s.anonymous, Observer: upstreamWatch{s.metrics, o.Tracer}, Asserter: asserter,
 			Audit: s.audit, Log: o.Log, Peers: o.Peers, Now: o.Now, Realm: o.Realm,
 		})
 		if err != nil {

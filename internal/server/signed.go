@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/latchkey-auth/latchkey/internal/dialect/registry"
+	"github.com/latchkey-auth/latchkey/internal/dialect/simplejwt"
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/tokens"
 )
@@ -16,6 +17,24 @@ func (s *Server) shapes() []tokens.Shape {
 		list = append(list, o.SimpleJWT.Shape())
 	}
 	return list
+}
+
+// bearers are the schemes beside Bearer by which tokens are sent.
+func (o Options) bearers() []string {
+	if o.SimpleJWT == nil {
+		return nil
+	}
+	return o.SimpleJWT.HeaderTypes
+}
+
+// reloadedJWT is what a reload makes of that dialect: whether it is there is
+// for a restart to change.
+func (o Options) reloadedJWT(next *simplejwt.Options) *simplejwt.Options {
+	if o.SimpleJWT == nil || next == nil {
+		return o.SimpleJWT
+	}
+	reloaded := o.SimpleJWT.Reloaded(*next)
+	return &reloaded
 }
 
 // signingKeys is the policy of the keys, which outlive all that they sign.

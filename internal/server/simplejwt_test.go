@@ -77,3 +77,48 @@ func TestSimpleJWT(t *testing.T) {
 		t.Errorf("the token of another login gives %d, want 200", got)
 	}
 }
+
+// Tokens are sent by the schemes that the settings name (AUTH_HEADER_TYPES), at
+// every door, and a reload changes them; the first is in the challenges.
+func TestSimpleJWTHeaderTypes(t *testing.T) {
+	var options server.Options
+	var srv *server.Server
+	s := start(t, open(t, t.TempDir()+"/l.db"), coretest.NewKeys(t), func(o *server.Options) {
+		o.SimpleJWT = &simplejwt.Options{HeaderTypes: []string{"JWT", "Bearer"}}
+		options = *o
+	}, &srv)
+	_, pair := send(t, s.url+"/api/token/", map[string]string{"username": "admin", "password": adminPassword})
+	access, _ := pair["access"].(string)
+	doors := []string{"/latchkey/api/v1/whoami", "/latchkey/verify?scope=latchkey:self:read"}
+	check := func(when, scheme string, want int) {
+		t.Helper()
+		for _, door := range doors {
+			if status, _, _ := get(t, s.url+door, "Authorization", scheme+" "+access); status != want {
+				t.Errorf("%s: %s with %s gives %d, want %d", when, door, scheme, status, want)
+			}
+		}
+	}
+	check("at first", "JWT", http.StatusOK)
+	check("at first", "Bearer", http.StatusOK)
+	check("at first", "Other", http.StatusUnauthorized)
+	challenge := func(want string) {
+		t.Helper()
+		res, err := http.Post(s.url+"/api/token/verify/", "application/json", strings.NewReader(`{"token":"none"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if got := res.Header.Get("WWW-Authenticate"); got != want {
+			t.Errorf("the challenge is %q, want %q", got, want)
+		}
+	}
+	challenge(`JWT realm="api"`)
+	options.SimpleJWT = &simplejwt.Options{HeaderTypes: []string{"Other"}}
+	if err := srv.Reload(options); err != nil {
+		t.Fatalf("Reload() = %v", err)
+	}
+	check("after a reload", "JWT", http.StatusUnauthorized)
+	check("after a reload", "Bearer", http.StatusOK)
+	check("after a reload", "Other", http.StatusOK)
+	challenge(`Other realm="api"`)
+}

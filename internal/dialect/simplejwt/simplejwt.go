@@ -71,8 +71,14 @@ type Options struct {
 	Path string
 
 	UsernameField string // by which a login names the user; default "username"
-	Names         Names
-	Lives         Lives
+
+	// HeaderTypes are the schemes by which tokens are sent (AUTH_HEADER_TYPES);
+	// the first is named in challenges; default "Bearer". Bearer counts at the
+	// doors in any case.
+	HeaderTypes []string
+
+	Names Names
+	Lives Lives
 
 	// Leeway is how far clocks may differ, at most a minute (LEEWAY).
 	Leeway time.Duration
@@ -100,7 +106,19 @@ func (o Options) withDefaults() Options {
 	if o.Whole == 0 {
 		o.Whole = 30 * day
 	}
+	if len(o.HeaderTypes) == 0 {
+		o.HeaderTypes = []string{"Bearer"}
+	}
 	o.Names, o.Lives = o.Names.withDefaults(), o.Lives.withDefaults()
+	return o
+}
+
+// Reloaded is what becomes of the options when others are read while the server
+// runs: what tokens are like, where the endpoints are and how long keys are
+// kept stays.
+func (o Options) Reloaded(next Options) Options {
+	o.UsernameField, o.HeaderTypes = next.UsernameField, next.HeaderTypes
+	o.Rotate, o.Whole, o.Again = next.Rotate, next.Whole, next.Again
 	return o
 }
 
@@ -123,7 +141,7 @@ func New(opts Options, passwords Passwords, core Tokens, log *slog.Logger) *Hand
 	h := &Handler{passwords: passwords, tokens: core, opts: opts.withDefaults(), views: map[string]*dialect.View{}}
 	base := strings.TrimRight(h.opts.Path, "/")
 	for path, view := range h.endpoints() {
-		view.Authenticators = []dialect.Authenticator{challenge{}}
+		view.Authenticators = []dialect.Authenticator{challenge(h.opts.HeaderTypes[0])}
 		view.Log = log
 		for _, form := range dialect.BothSlashes(base + path) {
 			h.views[form] = view
@@ -197,10 +215,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // challenge is that of the original's views, which look at no Authorization
 // header: whoever sends a stale token can still log in.
-type challenge struct{}
+type challenge string // the scheme
 
 func (challenge) Authenticate(*http.Request) (*identity.Identity, error) { return nil, nil }
-func (challenge) Challenge() string                                      { return `Bearer realm="api"` }
+func (c challenge) Challenge() string                                    { return string(c) + ` realm="api"` }
 
 type pair struct {
 	Refresh string `json:"refresh"`
