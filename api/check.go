@@ -39,9 +39,10 @@ type Checked struct {
 	// overlap is left out.
 	Scope []string `json:"scope,omitzero"`
 
-	CIDRs       []string   `json:"cidrs,omitempty"`        // where it may be used from; none: anywhere
-	ExpiresAt   *time.Time `json:"expires_at,omitempty"`   // when what was presented ends by itself; null: never
-	IdleTimeout int64      `json:"idle_timeout,omitempty"` // seconds; the token ends when the server hears of no use for so long
+	CIDRs       []string   `json:"cidrs,omitempty"`             // where it may be used from; none: anywhere
+	ExpiresAt   *time.Time `json:"expires_at,omitempty"`        // when what was presented ends by itself; null: never
+	FamilyEnds  *time.Time `json:"family_expires_at,omitempty"` // of a signed access token: when its family ends by itself
+	IdleTimeout int64      `json:"idle_timeout,omitempty"`      // seconds; the token ends when the server hears of no use for so long
 
 	// Position is a number in the change log: all changes up to it are in this
 	// answer. Those behind it may be or not; 0 promises nothing.

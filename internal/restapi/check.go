@@ -48,7 +48,7 @@ func checkedOf(a tokens.Answer, asked bool) api.Checked {
 		Active: true, Missing: a.Missing,
 		Account: id.Name, AccountID: id.AccountID, Kind: id.Kind, Source: id.Source,
 		TokenID: id.TokenID, Class: id.Class, Scope: nonNil(id.Effective.Strings()),
-		ExpiresAt: timeOrNull(a.Ends()), IdleTimeout: int64(id.IdleAfter / time.Second),
+		ExpiresAt: timeOrNull(a.Ends()), FamilyEnds: timeOrNull(id.FamilyEnds), IdleTimeout: int64(id.IdleAfter / time.Second),
 		Position: a.Position, CheckedAt: timeOrNull(a.At), Stale: id.Stale,
 	}
 	if asked {
