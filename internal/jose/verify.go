@@ -206,7 +206,21 @@ func (p Profile) judge(t *Token, now time.Time) error {
 }
 
 func (p Profile) judgeTimes(t *Token, now time.Time) error {
+	if err := t.readDates(); err != nil {
+		return err
+	}
 	leeway := min(max(p.Leeway, 0), maxLeeway)
+	switch {
+	case !now.Before(t.ExpiresAt.Add(leeway)):
+		return ErrExpired
+	case t.NotBefore.After(now.Add(leeway)), t.IssuedAt.After(now.Add(leeway)):
+		return fmt.Errorf("%w: it is not valid yet", ErrClaims)
+	}
+	return nil
+}
+
+// readDates reads when the token was issued, begins and ends, which it must.
+func (t *Token) readDates() error {
 	for _, d := range []struct {
 		name string
 		out  *time.Time
@@ -216,13 +230,8 @@ func (p Profile) judgeTimes(t *Token, now time.Time) error {
 			return err
 		}
 	}
-	switch {
-	case t.ExpiresAt.IsZero():
+	if t.ExpiresAt.IsZero() {
 		return fmt.Errorf("%w: exp is missing", ErrClaims)
-	case !now.Before(t.ExpiresAt.Add(leeway)):
-		return ErrExpired
-	case t.NotBefore.After(now.Add(leeway)), t.IssuedAt.After(now.Add(leeway)):
-		return fmt.Errorf("%w: it is not valid yet", ErrClaims)
 	}
 	return nil
 }
