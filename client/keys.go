@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 
 	"github.com/latchkey-auth/latchkey/api"
@@ -48,14 +47,6 @@ func (k Keys) Revoke(ctx context.Context, id, reason string) (api.SigningKey, er
 // JWKS returns the public keys as the server publishes them for verifiers (RFC
 // 7517). No credential is sent.
 func (k Keys) JWKS(ctx context.Context) (json.RawMessage, error) {
-	target := k.c.base + "/latchkey/.well-known/jwks.json"
-	response, body, err := k.c.send(ctx, call{method: http.MethodGet, public: true}, target)
-	if err != nil {
-		return nil, err
-	}
-	var out json.RawMessage
-	if err := decode(response, body, &out); err != nil {
-		return nil, fmt.Errorf("%s %s: %w", http.MethodGet, target, err)
-	}
-	return out, nil
+	set, err := k.Published(ctx)
+	return set.Document, err
 }

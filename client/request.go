@@ -28,6 +28,7 @@ type call struct {
 	query  url.Values
 	body   any // sent as JSON; nil: no body
 	public bool
+	latest bool // caches on the way have to ask the server
 	// secrets are those in the body, for hiding them in errors.
 	secrets []string
 }
@@ -63,6 +64,9 @@ func (c *Client) send(ctx context.Context, q call, target string) (*http.Respons
 	request.Header.Set("Accept", "application/json, application/problem+json")
 	if !q.public {
 		c.authorize(request)
+	}
+	if q.latest {
+		request.Header.Set("Cache-Control", "no-cache")
 	}
 	hide := func(s string) string { return scrubber(q.secrets...)(c.scrub(s)) }
 	response, err := c.http.Do(request)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/client"
+	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/password"
 	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/server"
@@ -38,6 +39,9 @@ const (
 // patience is how long a server may take to start, on a machine that has much
 // else to do.
 const patience = time.Minute
+
+// longestAccess is how long signed access tokens may live.
+const longestAccess = time.Hour
 
 // Server is a Latchkey server that runs for the time of a test.
 type Server struct {
@@ -111,7 +115,8 @@ func (s *Server) Resume(t testing.TB) {
 	}
 	srv, err := server.New(server.Options{
 		Store: s.store, Keys: s.keys, Log: slog.New(slog.DiscardHandler),
-		Passwords: password.Options{Memory: 64, Passes: 1},
+		Passwords:   password.Options{Memory: 64, Passes: 1},
+		SigningKeys: keyring.Policy{Longest: longestAccess},
 	})
 	if err != nil {
 		t.Fatalf("latchkeytest: %v", err)

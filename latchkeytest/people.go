@@ -72,6 +72,18 @@ func (s *Server) NewToken(t testing.TB, account string, r api.CreateToken) api.N
 	return made
 }
 
+// Pair makes a signed access token and a refresh token for an account, as
+// [Server.Token] makes a token.
+func (s *Server) Pair(t testing.TB, account string, rules ...string) api.TokenPair {
+	t.Helper()
+	s.account(t, "user", account, rules)
+	made, err := s.Admin.Tokens.CreatePair(t.Context(), api.CreateTokenPair{Name: "made for a test", Owner: account, Scope: rules})
+	if err != nil {
+		t.Fatalf("latchkeytest: a pair for %s: %v", account, err)
+	}
+	return made
+}
+
 // Service makes a robot and returns a token for it that may check the tokens
 // of others and nothing else: what a service that uses package guard needs.
 func (s *Server) Service(t testing.TB, name string) string {
