@@ -48,7 +48,7 @@ type flights struct {
 // ask gets the answer from the server. Whoever asks the same question while it
 // is under way waits for the same answer; it is not under way for longer than
 // answers may be old. It goes on when the one who began it leaves.
-func (g *Guard) ask(ctx context.Context, q question, c Credential) (Identity, error) {
+func (g *Guard) ask(ctx context.Context, q question, c Credential, said *said) (Identity, error) {
 	g.flights.mu.Lock()
 	f := g.flights.m[q]
 	if f == nil {
@@ -58,7 +58,7 @@ func (g *Guard) ask(ctx context.Context, q question, c Credential) (Identity, er
 		}
 		g.flights.m[q] = f
 		go func() {
-			f.id, f.err = g.fetch(q, c)
+			f.id, f.err = g.fetch(q, c, said)
 			g.flights.mu.Lock()
 			delete(g.flights.m, q) // first: the next to come asks anew
 			g.flights.mu.Unlock()
@@ -75,8 +75,9 @@ func (g *Guard) ask(ctx context.Context, q question, c Credential) (Identity, er
 }
 
 // fetch asks the server and keeps the answer. An answer that a change is known
-// to have overtaken is no answer: it asks again.
-func (g *Guard) fetch(q question, c Credential) (Identity, error) {
+// to have overtaken is no answer: it asks again. What a verified token says, if
+// it is one, is what else the answer is good for.
+func (g *Guard) fetch(q question, c Credential, said *said) (Identity, error) {
 	ctx, cancel := context.WithTimeout(g.ctx, g.maxStale)
 	defer cancel()
 	select {
@@ -109,6 +110,9 @@ func (g *Guard) fetch(q question, c Credential) (Identity, error) {
 			return e.id, nil // true now, and not to be kept
 		}
 		if g.cache.put(e, got.Position) != somethingChanged {
+			if kin := kinOf(e, got, said); kin != nil {
+				g.cache.put(kin, got.Position)
+			}
 			return e.id, nil
 		}
 		select {
@@ -137,19 +141,14 @@ func entryOf(d digest, got api.Checked, sent time.Time) *entry {
 		TokenID: got.TokenID, Class: got.Class, Stale: got.Stale,
 	}
 	id.rules, _ = scope.ParseGrants(got.Scope) // a rule that cannot be read allows nothing
-	keep := longestKept
-	if got.IdleTimeout > 0 && got.IdleTimeout < int64(2*longestKept/time.Second) {
-		keep = time.Duration(got.IdleTimeout) * time.Second / 2
+	e := &entry{digest: d, id: id, sent: sent}
+	if got.CheckedAt != nil {
+		e.checked = *got.CheckedAt
 	}
 	if got.ExpiresAt != nil {
-		id.ExpiresAt = *got.ExpiresAt
-		if got.CheckedAt == nil {
-			keep = 0
-		} else {
-			keep = min(keep, got.ExpiresAt.Sub(*got.CheckedAt))
-		}
+		e.id.ExpiresAt = *got.ExpiresAt
 	}
-	e := &entry{digest: d, id: id, until: sent.Add(keep)}
+	e.until = e.keptUntil(got.IdleTimeout, e.id.ExpiresAt)
 	for _, text := range got.CIDRs {
 		n, err := netip.ParsePrefix(text)
 		if err != nil {
@@ -158,6 +157,24 @@ func entryOf(d digest, got api.Checked, sent time.Time) *entry {
 		e.cidrs = append(e.cidrs, n)
 	}
 	return e
+}
+
+// keptUntil returns for how long an answer is kept about a token that is idle
+// after so many seconds, 0 for never, and ends at a time of the server, zero
+// for never. It is not kept when that time cannot be told here.
+func (e *entry) keptUntil(idle int64, ends time.Time) time.Time {
+	keep := longestKept
+	if idle > 0 && idle < int64(2*longestKept/time.Second) {
+		keep = time.Duration(idle) * time.Second / 2
+	}
+	switch {
+	case ends.IsZero():
+	case e.checked.IsZero():
+		keep = 0
+	default:
+		keep = min(keep, ends.Sub(e.checked))
+	}
+	return e.sent.Add(keep)
 }
 
 // refusals remembers for a moment what the server refused, so that somebody who

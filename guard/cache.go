@@ -13,9 +13,12 @@ import (
 // cache, but for the two marks at its end.
 type entry struct {
 	digest digest
+	kin    bool // of what a signed token says, and not of its text
 	id     Identity
 	cidrs  []netip.Prefix // where the token may be used from; none: anywhere
 	until  time.Time      // when the answer ends by itself
+
+	sent, checked time.Time // when the server was asked, and its time when it answered; zero: it did not say
 
 	token, account *mark
 	generation     uint64
@@ -56,8 +59,9 @@ const mostRules = 1000
 // takes a shared lock on one of many shards; filling and invalidating take one
 // lock over all of it.
 type cache struct {
-	shards     [shardCount]shard
-	generation atomic.Uint64 // an entry of another one is not true any more
+	shards     [shardCount]shard // by the digest of a token
+	kin        [shardCount]shard // by the digest of what a signed token says, which nobody can present
+	generation atomic.Uint64     // an entry of another one is not true any more
 
 	mu       sync.Mutex // guards the rest, and orders filling against invalidation
 	tokens   map[string]*mark
@@ -67,14 +71,24 @@ type cache struct {
 
 func newCache(most int) *cache {
 	c := &cache{tokens: map[string]*mark{}, accounts: map[string]*mark{}}
-	for i := range c.shards {
-		c.shards[i].entries = map[digest]*entry{}
-		c.shards[i].most = (most + shardCount - 1) / shardCount
+	for i := range shardCount {
+		for _, s := range []*shard{&c.shards[i], &c.kin[i]} {
+			s.entries = map[digest]*entry{}
+			s.most = (most + shardCount - 1) / shardCount
+		}
 	}
 	return c
 }
 
 func (c *cache) shard(d digest) *shard { return &c.shards[d[0]%shardCount] }
+
+// shardOf returns where an entry belongs.
+func (c *cache) shardOf(e *entry) *shard {
+	if e.kin {
+		return &c.kin[e.digest[0]%shardCount]
+	}
+	return c.shard(e.digest)
+}
 
 // holds reports whether nothing has come in that makes the entry untrue.
 func (c *cache) holds(e *entry) bool {
@@ -82,8 +96,14 @@ func (c *cache) holds(e *entry) bool {
 }
 
 // get finds an entry that holds at a time, by both clocks.
-func (c *cache) get(d digest, now time.Time) *entry {
-	s := c.shard(d)
+func (c *cache) get(d digest, now time.Time) *entry { return c.find(c.shard(d), d, now) }
+
+// related finds what is known of a signed token by what it says.
+func (c *cache) related(d digest, now time.Time) *entry {
+	return c.find(&c.kin[d[0]%shardCount], d, now)
+}
+
+func (c *cache) find(s *shard, d digest, now time.Time) *entry {
 	s.mu.RLock()
 	e := s.entries[d]
 	s.mu.RUnlock()
@@ -105,13 +125,34 @@ func (c *cache) put(e *entry, position int64) knowledge {
 	if known != nothingChanged || len(e.id.rules) > mostRules {
 		return known
 	}
+	c.keep(e)
+	return known
+}
+
+// adopt keeps an entry that was made of another, unless that is not there any
+// more: then changes may have come in that did not find it.
+func (c *cache) adopt(e, from *entry) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.shardOf(from)
+	s.mu.RLock()
+	there := s.entries[from.digest] == from
+	s.mu.RUnlock()
+	if !there || !c.holds(from) {
+		return false
+	}
+	c.keep(e)
+	return true
+}
+
+// keep puts an entry in that is known to hold. The caller has the lock.
+func (c *cache) keep(e *entry) {
 	e.generation = c.generation.Load()
 	e.token, e.account = share(c.tokens, e.id.TokenID), share(c.accounts, e.id.AccountID)
-	if gone := c.shard(e.digest).add(e, c.holds); gone != nil {
+	if gone := c.shardOf(e).add(e, c.holds); gone != nil {
 		release(c.tokens, gone.token)
 		release(c.accounts, gone.account)
 	}
-	return known
 }
 
 // drop forgets the answer about a token.

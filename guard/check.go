@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/authheader"
+	"github.com/latchkey-auth/latchkey/internal/jose"
 )
 
 // Why a credential does not count, for errors.Is.
@@ -64,10 +65,24 @@ func (g *Guard) Check(ctx context.Context, c Credential) (Identity, error) {
 		}
 	}
 	c.Addr = plain(c.Addr)
-	if g.refused.has(question{d, c.Addr}, now) {
+	q := question{d, c.Addr}
+	if g.refused.has(q, now) {
 		return Identity{}, ErrRefused
 	}
-	return g.ask(ctx, question{d, c.Addr}, c)
+	var said *said
+	if looksSigned(c.Token) {
+		var err error
+		if said, err = g.read(ctx, c.Token); err != nil {
+			if !errors.Is(err, jose.ErrUnknownKey) { // which may become known at any time
+				g.refused.add(q, now)
+			}
+			return Identity{}, ErrRefused
+		}
+		if e := g.known(q, said); e != nil {
+			return e.id, nil
+		}
+	}
+	return g.ask(ctx, q, c, said)
 }
 
 // CheckRequest is [Guard.Check] of the credential in a request: a token after
@@ -89,7 +104,16 @@ func (g *Guard) CheckRequest(r *http.Request) (Identity, error) {
 type digest [sha256.Size]byte
 
 func digestOf(token string) digest {
+	if len(token) > 128 {
+		return digestOfLong(token)
+	}
 	var room [128]byte // no allocation for opaque tokens
+	return sha256.Sum256(append(room[:0], token...))
+}
+
+// digestOfLong is digestOf with room for signed tokens.
+func digestOfLong(token string) digest {
+	var room [1024]byte
 	return sha256.Sum256(append(room[:0], token...))
 }
 

@@ -82,6 +82,11 @@ func (g *Guard) hear(e client.ChangeEvent, asked *anchor) error {
 	switch e.Name {
 	case api.EventChange:
 		g.cache.apply(e.Change)
+		switch e.Kind {
+		case api.ChangeToken, api.ChangeAccount, api.ChangeGroups:
+		default:
+			g.keys.changed()
+		}
 	case api.EventReset:
 		g.cache.begin(e.Position)
 	case api.EventSeen:

@@ -15,6 +15,11 @@
 // heard from the server for so long, it asks for each request, and while the
 // server does not answer, it lets nobody in (503).
 //
+// Signed access tokens are verified here first, with the server's published
+// keys, so that what it has not signed, or what has expired, costs it nothing;
+// and an answer about one of them holds for the others of the same login that
+// say the same.
+//
 // What is kept is bounded. Credentials are kept by their SHA-256 only, never
 // themselves.
 //
@@ -63,8 +68,8 @@ type Options struct {
 	// to answer. At least 1 s; default 2 s.
 	MaxStale time.Duration
 
-	// MaxEntries bounds the tokens that are kept in memory, rounded up to a
-	// multiple of 32; default 10,000.
+	// MaxEntries bounds the tokens that are kept in memory, and the families of
+	// signed ones, rounded up to a multiple of 32; default 10,000.
 	MaxEntries int
 
 	// ClientAddr tells from where a request comes, for tokens that are bound
@@ -98,6 +103,7 @@ type Guard struct {
 	log        *slog.Logger
 
 	cache   *cache
+	keys    keys
 	refused *refusals
 	flights flights
 	asking  chan struct{} // holds as many values as questions are under way
@@ -150,6 +156,11 @@ func New(o Options) (*Guard, error) {
 		g.clientAddr = peer
 	}
 	g.ctx, g.stop = context.WithCancel(context.Background())
+	g.keys.fetch = func() (client.KeySet, error) {
+		ctx, cancel := context.WithTimeout(g.ctx, g.maxStale)
+		defer cancel()
+		return c.Keys.Published(ctx)
+	}
 	g.done.Go(g.follow)
 	return g, nil
 }
