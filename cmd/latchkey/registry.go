@@ -205,7 +205,7 @@ func registryComment(r registryconfig.Registry, out registryconfig.Output, folde
 // writeRegistryFiles writes what the registry reads. Others may read it too:
 // keys are public.
 func (env *environment) writeRegistryFiles(folder string, out registryconfig.Output) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // G301: the registry reads it as somebody else
 		return fmt.Errorf("making the folder: %w", err)
 	}
 	for _, file := range []registryconfig.File{out.Keys, out.Settings} {
