@@ -146,8 +146,8 @@ func TestHelperMakesANewTokenNearTheEnd(t *testing.T) {
 	h := newHelped(t)
 	first := h.get()
 	kept := h.kept()
-	if left := time.Until(kept.ExpiresAt); left > defaultHelperLife || left < defaultHelperLife-time.Minute {
-		t.Errorf("the token lives for %v, want about %v", left, defaultHelperLife)
+	if left := time.Until(kept.ExpiresAt); left > defaultHelperLife || left < defaultHelperLife/3 {
+		t.Errorf("the token lives for %v, want at most %v", left, defaultHelperLife)
 	}
 	// What docker has got from us comes back when it stores what it has checked.
 	back, err := json.Marshal(first)
