@@ -50,6 +50,10 @@ func TestQueriesUseIndexes(t *testing.T) {
 		"CountLive":     {query: one(countLive, "a", at, 1), index: "tokens_unrevoked"},
 		"Holder":        {query: one(holderByID, "a"), index: "accounts_pkey", sorts: true},
 
+		"Issue, owners": {query: one(lockOwners, []string{"a"}), index: "accounts_pkey"},
+		"Issue, askers": {query: one(lockAskers, []string{"a"}), index: "tokens_pkey"},
+		"Issue, counts": {query: one(countsOf, []string{"a"}), index: "token_counts_pkey"},
+
 		"Tokens":            {query: token(store.TokenQuery{After: position}), index: "tokens_age"},
 		"Tokens of account": {query: token(store.TokenQuery{AccountID: "a", After: position, State: store.TokenLive}), index: "tokens_account_age"},
 		"Tokens by name":    {query: token(store.TokenQuery{NamePrefix: "a", UnusedSince: at}), index: "tokens_age"},

@@ -3,7 +3,8 @@
 //
 // Transactions run at READ COMMITTED and lock what they decide on. Statements
 // are sent together where nothing waits for the answer of the one before:
-// BEGIN goes along with the first, audit events and COMMIT with the last.
+// BEGIN goes along with the first, audit events and COMMIT with the last. New
+// tokens of callers who come together are written by one transaction.
 // Whatever goes wrong with the server is [store.ErrUnavailable] within
 // Options.Timeout, and is over when the server is back.
 //

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ func plannedQueries() map[string]planned {
 		"SecretOfSlot":   {query: tokenBySlot, index: "tokens_slot", sorts: true},
 		"CountUnrevoked": {query: countUnrevoked, index: "token_counts USING PRIMARY KEY"},
 		"CountLive":      {query: countLive, index: "tokens_unrevoked (account_id=? AND epoch=? AND expires_at>?)"},
+		"Issue":          {query: admissionOf, index: "a USING INDEX sqlite_autoindex_accounts_1"},
 		"Holder":         {query: holderByID, index: "a USING INDEX sqlite_autoindex_accounts_1", sorts: true},
 		"Sweep":          {query: deadTokens, index: "tokens_expiry", sorts: true},
 
@@ -67,7 +69,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		numbered := strings.Contains(tt.query, "?1")
 		args := make([]any, strings.Count(tt.query, "?"))
 		if numbered {
-			args = make([]any, 3)
+			args = make([]any, parameters(tt.query))
 		}
 		rows, err := db.Query(`EXPLAIN QUERY PLAN `+tt.query, args...)
 		if err != nil {
@@ -98,4 +100,12 @@ func TestQueriesUseIndexes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// parameters returns how many numbered parameters a query has.
+func parameters(query string) (n int) {
+	for strings.Contains(query, fmt.Sprint("?", n+1)) {
+		n++
+	}
+	return n
 }
