@@ -116,10 +116,16 @@ func (r *issuer) enqueue(ctx context.Context, one *issuing) error {
 func (r *issuer) loop() {
 	defer close(r.stopped)
 	batch := make([]*issuing, 0, maxTogether)
+	crowded := false // several shared the last transaction
 	for one := range r.queue {
-		for batch = batch[:0]; one != nil && len(batch) < maxTogether; one = r.next() {
+		batch = append(batch[:0], one)
+		for len(batch) < maxTogether {
+			if one = r.next(crowded); one == nil {
+				break
+			}
 			batch = append(batch, one)
 		}
+		crowded = len(batch) > 1
 		err := r.s.issueTogether(batch)
 		for _, one := range batch {
 			if err != nil {
@@ -131,19 +137,25 @@ func (r *issuer) loop() {
 	}
 }
 
-// next returns somebody else who waits, nil when nobody does. Before it gives
-// up it lets those run that are about to ask: they would have to wait for the
-// commit after this one. A caller that is alone is not held up by that.
-func (r *issuer) next() *issuing {
-	for range 2 {
-		select {
-		case one := <-r.queue:
-			return one
-		default:
-			runtime.Gosched()
-		}
+// next returns somebody else who waits, nil when nobody does. Where many ask it
+// first lets those run who are about to, as they would have to wait for the
+// commit after this one. Whoever asks alone is not held up by that.
+func (r *issuer) next(crowded bool) *issuing {
+	one := r.poll()
+	if one == nil && crowded {
+		runtime.Gosched()
+		one = r.poll()
 	}
-	return nil
+	return one
+}
+
+func (r *issuer) poll() *issuing {
+	select {
+	case one := <-r.queue:
+		return one
+	default:
+		return nil
+	}
 }
 
 // stop takes no more callers and waits for those under way.

@@ -45,6 +45,7 @@ type writer struct {
 	conn    *conn // nil when it was given up
 	open    bool  // a transaction is open
 	careful bool  // each caller of it is behind a savepoint
+	crowded bool  // several shared the last transaction
 }
 
 func newWriter(ctx context.Context, dsn string, committed func(int), now func() time.Time, log *slog.Logger) (*writer, error) {
@@ -142,6 +143,7 @@ func (w *writer) batch(first *ticket, batch []*ticket) []*ticket {
 		w.careful = true
 		err = w.again(&batch)
 	}
+	w.crowded = len(batch) > 1
 	if err == nil && w.open {
 		if err = w.commit(); err == nil {
 			if n := successes(batch); n > 0 { // else all were refused, and nothing was written
@@ -186,19 +188,25 @@ func (w *writer) gather(first *ticket, batch *[]*ticket) error {
 	return nil
 }
 
-// next returns somebody else who waits, nil when nobody does. Before it gives
-// up it lets those run that are about to ask: they would have to wait for the
-// commit after this one. A caller that is alone is not held up by that.
+// next returns somebody else who waits, nil when nobody does. Where many write
+// it first lets those run who are about to ask, as they would have to wait for
+// the commit after this one. Whoever writes alone is not held up by that.
 func (w *writer) next() *ticket {
-	for range 2 {
-		select {
-		case t := <-w.queue:
-			return t
-		default:
-			runtime.Gosched()
-		}
+	t := w.poll()
+	if t == nil && w.crowded {
+		runtime.Gosched()
+		t = w.poll()
 	}
-	return nil
+	return t
+}
+
+func (w *writer) poll() *ticket {
+	select {
+	case t := <-w.queue:
+		return t
+	default:
+		return nil
+	}
 }
 
 // again starts over with all of a batch whose transaction was spoiled.
