@@ -72,6 +72,9 @@ var notFollowed = map[string]map[string]string{
 	"docs/keys.md": {
 		"latchkey keys import --alg HS256 --from secret_key --source django --until 14d": "TestImportedKey does it with a real project",
 	},
+	"docs/jwt.md": {
+		"import jwt": "TestJWTInPython runs it",
+	},
 	"docs/operations.md": {
 		"make deb":                  "TestDeb does it: it takes root and apt",
 		"systemctl status latchkey": "it takes an init system; TestUnit and TestDeb look at what it would run",
