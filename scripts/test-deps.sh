@@ -21,6 +21,11 @@ haproxy          | PATH=$PATH:/usr/sbin command -v haproxy | the tests behind HA
 skopeo           | command -v skopeo                | the tests with clients of container registries
 podman           | command -v podman                | the tests with clients of container registries
 buildah          | command -v buildah               | the test of the container image
+docker-registry  | command -v docker-registry       | the tests with a registry of the second generation
+skopeo           | command -v skopeo                | the tests with real registries
+podman           | command -v podman                | the tests with real registries
+containerd       | command -v containerd            | the tests with real registries that pull as Kubernetes does
+docker.io        | command -v dockerd               | the tests with real registries that pull as Docker does
 systemd          | command -v systemd-analyze       | the test of the unit of the service
 man-db           | command -v man                   | the test of the Debian package
 '
