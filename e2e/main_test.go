@@ -29,8 +29,11 @@ var built struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built.folder != nil {
-		if err := built.folder.Remove(); err != nil {
+	for _, folder := range []*proctest.Folder{built.folder, registryPrograms.folder} {
+		if folder == nil {
+			continue
+		}
+		if err := folder.Remove(); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			code = max(code, 1)
 		}
