@@ -267,7 +267,7 @@ func (r *refreshing) replay(f *family, s *spent) bool {
 	s.replays++
 	got := r.use(s.token, 1)
 	if young && time.Since(s.from) >= leeway { // it has taken its time, and may have come late
-		young, f.burning = false, !f.ended
+		f.burning = !f.ended
 	}
 	switch {
 	case len(got) == 0:
