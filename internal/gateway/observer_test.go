@@ -75,7 +75,7 @@ func TestObserver(t *testing.T) {
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 		var diff string
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // the end is told after the client has all
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // the end is told after the client has all
 			if diff = cmp.Diff(tt.told, p.all()); diff == "" || time.Now().After(deadline) {
 				break
 			}

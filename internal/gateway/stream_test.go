@@ -204,7 +204,7 @@ func talk(t *testing.T, addr string) *conversation {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return &conversation{t, conn, bufio.NewReader(conn)}
