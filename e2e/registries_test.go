@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -87,14 +88,17 @@ func workWith(t *testing.T, c registryClient, host, user, password, ref string) 
 		if err != nil {
 			t.Fatalf("removing: %v", err)
 		}
-		if err := c.pull(ref); err == nil {
-			t.Error("what was removed can be pulled")
-		}
+		within(t, time.Minute, "what was removed to be gone", func(context.Context) error { // Pulp removes in a task
+			if err := c.pull(ref); err == nil {
+				return errors.New("it can be pulled")
+			}
+			return nil
+		})
 	}
 	if err := c.logout(host); err != nil {
 		t.Fatalf("logging out: %v", err)
 	}
-	if err := c.push(im, ref); err == nil {
+	if err := c.push(newImage(t, "other content of "+ref, "second"), ref); err == nil {
 		t.Error("a push after the logout succeeds")
 	}
 }
@@ -171,9 +175,7 @@ func testReader(t *testing.T, r realm) {
 func pushAs(t *testing.T, r realm, ref string) {
 	t.Helper()
 	c := newSkopeo(t)
-	if err := c.login(r.host, "alice", alicesPassword); err != nil {
-		t.Fatal(err)
-	}
+	mustLogin(t, c, r.host, "alice", alicesPassword)
 	if err := c.push(newImage(t, "content of "+ref, "first"), ref); err != nil {
 		t.Fatal(err)
 	}

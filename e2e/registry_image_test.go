@@ -45,7 +45,7 @@ func newImage(t *testing.T, content, label string) image {
 	config := im.blob(t, prefix+"config.v1+json", im.json(t, map[string]any{
 		"architecture": "amd64", "os": "linux",
 		"config": map[string]any{"Labels": map[string]string{"label": label}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digestOf(plain.Bytes())}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{sha256Of(plain.Bytes())}},
 	}))
 	manifest := im.blob(t, prefix+"manifest.v1+json", im.json(t, map[string]any{
 		"schemaVersion": 2, "mediaType": prefix + "manifest.v1+json", "config": config, "layers": []any{layer},
@@ -60,7 +60,7 @@ func newImage(t *testing.T, content, label string) image {
 // blob writes content under its digest, and returns its descriptor.
 func (im image) blob(t *testing.T, media string, content []byte) map[string]any {
 	t.Helper()
-	digest := digestOf(content)
+	digest := sha256Of(content)
 	im.file(t, filepath.Join("blobs", "sha256", digest[len("sha256:"):]), content)
 	return map[string]any{"mediaType": media, "digest": digest, "size": len(content)}
 }
@@ -85,7 +85,7 @@ func (im image) json(t *testing.T, v any) []byte {
 	return b
 }
 
-func digestOf(content []byte) string {
+func sha256Of(content []byte) string {
 	sum := sha256.Sum256(content)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
