@@ -79,12 +79,11 @@ func dropTriggers(ctx context.Context, db *sql.DB) (again []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
 	var drop []string
 	for rows.Next() {
 		var name, text string
 		if err := rows.Scan(&name, &text); err != nil {
-			return nil, err
+			return nil, errors.Join(err, rows.Close())
 		}
 		again, drop = append(again, text), append(drop, "DROP TRIGGER "+name)
 	}
