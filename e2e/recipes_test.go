@@ -62,6 +62,17 @@ REQUEST=$(curl -s -D - -o /dev/null -H "Authorization: Bearer $(jq -r .token tok
 		},
 		keys: []typed{{"Password of alice:", alicesPassword}},
 	},
+	{
+		name: "registry", page: "docs/registry.md",
+		places: []string{
+			"'https://latchkey.example.com/token/", "\"$ORIGIN/token/", "service=registry.example.com", "service=${ORIGIN#http://}",
+			"pull,push' | jq", `pull,push" | jq`,
+		},
+		first: "mkdir -p etc/docker/registry\n" + signedIn,
+		keys:  []typed{{"Enter host password for user 'alice':", alicesPassword}},
+		last: `curl -s "$ORIGIN/token/?service=${ORIGIN#http://}&scope=repository:public/app:pull" | jq -r .token | latchkey token inspect -o json | grep -q public/app
+latchkey token inspect -o json < token.txt | grep -q prod/app`,
+	},
 	{name: "go", page: "docs/go.md", first: signedIn},
 	registryToolsRecipe,
 	{name: "django", page: "docs/django.md", places: anotherOrigin, first: signedIn},

@@ -34,6 +34,7 @@ const scopesLong = `A scope is a rule that allows something:
   TYPE:NAME:ACTIONS
 
   repository:prod/*:pull                 pull images below prod/
+  repository:${account}/*:pull,push      in a grant: what is below one's own name
   registry:catalog:*                     list the images of a registry
   path:/pulp/content/prod/*:read         download what is published under prod
   path:/pulp/api/v3/*:read,write         use a REST API, except for deleting

@@ -150,6 +150,19 @@ func TestUnsafeCombinations(t *testing.T) {
 		{"passwords as a scheme", "dialects: {simplejwt: {header_types: [Bearer, basic]}}", "dialects.simplejwt.header_types", "another meaning"},
 		{"no scheme", "dialects: {simplejwt: {header_types: ['a b']}}", "dialects.simplejwt.header_types", "names of schemes"},
 		{"two claims of one name", "dialects: {simplejwt: {jti_claim: token_type}}", "dialects.simplejwt.jti_claim", "nothing else has"},
+		{"a realm on our own paths", "registry: {path: /latchkey/token/}", "registry.path", "Latchkey's own"},
+		{"a realm everywhere", "registry: {path: /}", "registry.path", "a path of its own"},
+		{"a realm at a route", "registry: {path: /app}\n" + route("name: a"), "registry.path", "routes[0].prefix is the same path"},
+		{"a realm at another of Pulp's", aPulp + "registry: {path: /v2/}", "registry.path", "another of Pulp's paths"},
+		{"a realm at a dialect that was asked for", "dialects: {drf: {path: /token/}}\nregistry: {enabled: true}", "registry.path", "dialects.drf.path is the same path"},
+		{"a realm at pairs", "registry: {path: /api/token/refresh/}", "registry.path", "dialects.simplejwt.path is the same path"},
+		{"a realm's issuer that is two", "registry: {issuer: 'a b'}", "registry.issuer", "a space"},
+		{"tokens for registries that last", "registry: {lifetime: 2h}", "registry.lifetime", "from 1m to 1h"},
+		{"a registry without a name", "registry: {services: [{key: libtrust}]}", "registry.services[0].name", "what the registry calls itself"},
+		{"two registries of one name", "registry: {services: [{name: a}, {name: a}]}", "registry.services[1].name", "another one has this name already"},
+		{"a registry of another mode", "registry: {services: [{name: a, mode: guess}]}", "registry.services[0].mode", "one of latchkey, relay"},
+		{"nobody to relay to", "registry: {services: [{name: a, mode: relay}]}", "registry.services[0].mode", "set pulp.api"},
+		{"nobody to relay to at the path", aPulp + "registry: {path: /realm/, services: [{name: a, mode: relay}]}", "registry.services[0].mode", "registry.path to /token/"},
 		{"a family that ends before its tokens", "dialects: {simplejwt: {rotate: true, family_lifetime: 1h}}", "dialects.simplejwt.family_lifetime", "no less"},
 	} {
 		got := loadText(t, c.doc, nil)
@@ -174,6 +187,8 @@ func TestSafeCombinations(t *testing.T) {
 		"routes: [{prefix: /, upstream: http://h}, {prefix: /latchkeys/, upstream: 'http://127.0.0.1:8081'}, {prefix: /a/*/b, upstream: 'unix:/run/x.sock', open: [/**]}]",
 		"dialects: {drf: {enabled: false, path: /app/}}\n" + route("auth: none"),
 		"routes: [{prefix: /a, upstream: 'https://h/'}]", "dialects: {drf: {path: /token/}}",
+		"registry: {services: [{name: 'registry.example.com:5000', key: certificate}, {name: b}], anonymous: false}", "registry: {enabled: false, path: /}",
+		aPulp + "registry: {services: [{name: a, mode: relay}, {name: b, mode: latchkey}]}", aPulp + "registry: {path: /realm/}",
 		"http: {drain: 0}\naudit: {keep: 0}\npasswords: {at_once: 0}",
 	} {
 		if got := loadText(t, doc, nil); len(got) != 0 {

@@ -93,6 +93,10 @@ type Decision struct {
 	// nil before.
 	Request *scope.Request
 
+	// Rules are what the rules are asked for instead of [Asked.Scope], where the
+	// door reads that in another way; nil: as it was asked.
+	Rules scope.Set
+
 	// GrantsOnly says that the request is for the owner's grants to allow; the
 	// token's own rules were asked for something else, which the steps tell.
 	GrantsOnly bool

@@ -194,7 +194,7 @@ func (x *explanation) judge() ([]explain.Step, error) {
 		good := x.asked
 		good.Err = nil
 		if would, found := x.Doors.Explain(x.ctx, x.ask.Door, good); found && good.Identity != nil {
-			d.Steps, d.Request, d.GrantsOnly = would.Steps, would.Request, would.GrantsOnly
+			d.Steps, d.Request, d.Rules, d.GrantsOnly = would.Steps, would.Request, would.Rules, would.GrantsOnly
 		}
 	}
 	rules, err := x.rules(d)
@@ -207,6 +207,8 @@ func (x *explanation) rules(d explain.Decision) ([]explain.Step, error) {
 	switch {
 	case id == nil:
 		return nil, nil
+	case len(d.Rules) > 0:
+		return x.Tokens.ExplainScope(x.ctx, id, d.Rules[0])
 	case len(x.rule) > 0:
 		return x.Tokens.ExplainScope(x.ctx, id, x.rule[0])
 	case d.Request == nil:

@@ -56,6 +56,11 @@ func (h *Handler) Explain(ctx context.Context, a explain.Asked) explain.Decision
 	}
 	allowed, denied := tokens.RegistryAccess(who, asked)
 	d.Allowed = len(denied.Actions) == 0 && len(allowed.Actions) > 0
+	all := asked // with "*" written out
+	all.Actions = slices.Concat(allowed.Actions, denied.Actions)
+	if r, err := scope.Parse(all.String()); err == nil {
+		d.Rules = scope.Set{r}
+	}
 	if len(allowed.Actions) > 0 && len(denied.Actions) > 0 {
 		d.Steps = append(d.Steps, explain.Step{
 			Check: explain.Answer, Result: explain.Note,
