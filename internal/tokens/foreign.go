@@ -176,6 +176,11 @@ func foreignToken(said Signed, h *holder) store.Token {
 	return t
 }
 
+// foreignCaller reports whether somebody asks by a token of another issuer.
+func foreignCaller(caller *identity.Identity) bool {
+	return caller.Method == identity.Token && strings.HasPrefix(caller.TokenID, store.ImportedPrefix)
+}
+
 // foreignOf is what is known of a token of another issuer that was accepted.
 func foreignOf(id *identity.Identity) store.Token {
 	return store.Token{

@@ -161,6 +161,9 @@ var errMaybeFull = errors.New("the live tokens of the account have to be counted
 
 // add writes the token, if its account still may have one more.
 func (s *Service) add(ctx context.Context, caller *identity.Identity, t store.Token, first store.Secret) error {
+	if foreignCaller(caller) {
+		return s.store.Update(ctx, func(tx store.Tx) error { return s.insert(ctx, tx, caller, t, first) })
+	}
 	err := s.store.Issue(ctx, store.Issue{
 		Token: t, Secret: first, By: asker(caller),
 		Admit: func(a store.Admission) (store.Event, error) {
@@ -198,9 +201,10 @@ func issuedEvent(ctx context.Context, caller *identity.Identity, t store.Token, 
 	return e
 }
 
-// asker is the token by which a caller asks, "" where it is none.
+// asker is the token by which a caller asks, "" where it is none, or is known to
+// the store only once it is revoked; see stands.
 func asker(caller *identity.Identity) string {
-	if caller.Method != identity.Token {
+	if caller.Method != identity.Token || foreignCaller(caller) {
 		return ""
 	}
 	return caller.TokenID
@@ -217,6 +221,11 @@ func (s *Service) admit(tx store.Tx, caller *identity.Identity, t store.Token) (
 	}
 	if err != nil {
 		return a, err
+	}
+	if foreignCaller(caller) {
+		if err := stands(tx, caller); err != nil {
+			return a, err
+		}
 	}
 	if err := s.admits(a, t); !errors.Is(err, errMaybeFull) {
 		return a, err
@@ -275,7 +284,7 @@ func stands(tx store.Tx, caller *identity.Identity) error {
 		return nil
 	}
 	t, err := tx.LockToken(caller.TokenID)
-	if errors.Is(err, store.ErrNotFound) && strings.HasPrefix(caller.TokenID, store.ImportedPrefix) {
+	if errors.Is(err, store.ErrNotFound) && foreignCaller(caller) {
 		return nil // it has no record as long as nobody revokes it
 	}
 	if errors.Is(err, store.ErrNotFound) || err == nil && !t.RevokedAt.IsZero() {

@@ -3,7 +3,6 @@ package tokens
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/internal/audit"
@@ -32,7 +31,7 @@ func (s *Service) Own(ctx context.Context, caller *identity.Identity) (store.Tok
 		return store.Token{}, fault.NotFoundf("no token was used")
 	}
 	t, err := s.store.Token(ctx, caller.TokenID)
-	if errors.Is(err, store.ErrNotFound) && strings.HasPrefix(caller.TokenID, store.ImportedPrefix) {
+	if errors.Is(err, store.ErrNotFound) && foreignCaller(caller) {
 		return foreignOf(caller), nil
 	}
 	if errors.Is(err, store.ErrNotFound) {
