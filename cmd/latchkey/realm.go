@@ -13,7 +13,7 @@ func registryRealm(c config.Config) *realm.Options {
 	}
 	o := &realm.Options{Path: r.Path, Issuer: r.Issuer, Life: r.Lifetime, NoAnonymous: !r.Anonymous}
 	for _, s := range r.Services {
-		service := realm.Service{Name: s.Name, Relayed: s.Mode == config.ModeRelay}
+		service := realm.Service{Name: s.Name, Relayed: s.Mode == config.ModeRelay, Renamed: s.Pulp && c.Pulp.Accounts.Any()}
 		if s.Key != "libtrust" {
 			service.Key = realm.KeyHint(s.Key)
 		}

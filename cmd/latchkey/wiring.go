@@ -71,7 +71,8 @@ func serverOptions(c config.Config) (server.Options, error) {
 	}
 	options.SimpleJWT = simpleJWT(c)
 	options.Registry = registryRealm(c)
-	return options, nil
+	options.PulpAccounts, err = pulpAccounts(c)
+	return options, err
 }
 
 // sources makes the password sources in their order. The local one is nil.
@@ -126,7 +127,7 @@ func gatewayRoutes(c config.Config) ([]gateway.Route, error) {
 		}
 		routes = gateway.PulpRoutes(api, content, gateway.PulpOptions{
 			APIRoot: c.Pulp.APIRoot, ContentPrefix: c.Pulp.ContentPathPrefix, UserHeader: c.Pulp.IdentityHeader,
-			Audit: gateway.Auditing(c.Pulp.Audit),
+			Audit: gateway.Auditing(c.Pulp.Audit), Renamed: c.Pulp.Accounts.Any(),
 		})
 	}
 	for _, r := range c.Routes {

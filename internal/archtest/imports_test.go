@@ -79,6 +79,8 @@ var rules = []rule{
 	{from: "internal/registryconfig", only: []string{}, never: []string{"net/http", "os"}, why: "what it writes depends on what it is told alone"},
 	{from: "internal/dockerauth", only: []string{"internal/scope"}, never: []string{"net/http", "os"}, why: "it says what a file comes to, and makes nothing"},
 	{from: "internal/htpasswd", only: []string{}, never: []string{"net/http", "os"}, why: "the same goes for password files"},
+	{from: "internal/pulpaccounts", only: []string{"internal/accounts", "internal/audit", "internal/fault", "internal/identity", "internal/store"},
+		why: "it says whose name is told, and not what they may do"},
 	{from: "internal/pulpsettings", only: []string{}, why: "the same goes for Pulp's settings"},
 	{from: "api", only: []string{}, why: "anybody may import it, without the server"},
 	{from: "client", only: []string{"api"}, why: "anybody may import it, without the server"},

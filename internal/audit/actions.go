@@ -69,7 +69,8 @@ var actions = []Action{
 		Reasons: []string{"malformed", "unknown", "expired", "idle", "revoked", "disabled", "address", "kind", "reused", "client"}},
 	{Name: "pair.import", Meaning: "a refresh token of another issuer, whose key was imported, began a family", Target: "the family", Outcomes: done},
 	{Name: "pair.burn", Meaning: "a family was ended, as a refresh token came back that was used before: somebody may have stolen it", Target: "the family", Outcomes: done},
-	{Name: "registry.token", Meaning: "a container registry's client asked for a token; `scope` is what it got, `denied` what it asked for and did not get. Refused: it got nothing of that, or no token", Target: "the registry's service", Outcomes: changes},
+	{Name: "registry.token", Meaning: "a container registry's client asked for a token; `scope` is what it got, `denied` what it asked for and did not get, `subject` the name by which the registry is told of the account, if it is another. Refused: it got nothing of that, or no token", Target: "the registry's service", Outcomes: changes},
+	{Name: "pulp.user_create", Meaning: "a user was made in Pulp for an account that it did not know, as `pulp.accounts` says; `username` is its name there", Target: "the account", Outcomes: changes},
 	{Name: "token.explain", Meaning: "somebody asked why about a token, an account or a request that they may not know of", Target: "the token, the account or the request's id", Outcomes: reads},
 	{Name: "token.list", Meaning: "somebody asked for tokens that they may not see", Target: "the account", Outcomes: reads},
 

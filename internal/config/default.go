@@ -51,6 +51,7 @@ func Default() Config {
 			ContentPathPrefix: "/pulp/content/",
 			IdentityHeader:    "Latchkeyuser",
 			Audit:             "writes",
+			Accounts:          PulpAccounts{Users: AccountsSame, Robots: AccountsSame, MapTo: "latchkey-robot", Admin: "admin"},
 		},
 		Audit:  Audit{Checks: "sampled", Keep: 365 * day},
 		TLS:    TLS{MinVersion: "1.2"},

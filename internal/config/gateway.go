@@ -10,6 +10,8 @@ type Pulp struct {
 	ContentPathPrefix string `key:"content_path_prefix" doc:"Pulp's setting CONTENT_PATH_PREFIX."`
 	IdentityHeader    string `key:"identity_header" doc:"The header in which Pulp is told who asks; letters and digits only. Pulp's REMOTE_USER_ENVIRON_NAME is HTTP_ and this name in capitals."`
 	Audit             string `key:"audit" oneof:"all writes refusals" doc:"Which requests to Pulp's APIs get an event in the audit log: all, those that are refused or change something, or only those that are refused. Downloads only do when they are refused."`
+
+	Accounts PulpAccounts `key:"accounts"`
 }
 
 // Route is one HTTP service that the gateway stands in front of.

@@ -21,6 +21,7 @@ type RegistryService struct {
 	Name string `key:"name" doc:"What the registry calls itself: its setting service, or for Pulp the host and port that clients reach it by. It is the aud of its tokens."`
 	Mode string `key:"mode" oneof:"latchkey relay" doc:"Who decides what its clients may do: latchkey, by grants; or relay, Pulp, by its roles."`
 	Key  string `key:"key" oneof:"libtrust thumbprint certificate" doc:"How tokens name their key. libtrust: docker-registry 2 with a rootcertbundle, distribution 3 with jwks, and Pulp. thumbprint: distribution 3, with either. certificate: either with a rootcertbundle, as the certificate goes with each token."`
+	Pulp bool   `key:"pulp" doc:"Whether the registry is the Pulp that pulp.accounts is about, which says by which name it is told who asks. To be switched off for other registries where those settings are used."`
 }
 
 // Modes of registries.
@@ -111,5 +112,5 @@ func (v *validation) realmPath(key, p string) {
 
 // DefaultRegistryService returns a registry with all that need not be set.
 func DefaultRegistryService() RegistryService {
-	return RegistryService{Mode: ModeLatchkey, Key: "libtrust"}
+	return RegistryService{Mode: ModeLatchkey, Key: "libtrust", Pulp: true}
 }

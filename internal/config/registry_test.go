@@ -22,7 +22,7 @@ func TestRealmGivesWay(t *testing.T) {
 
 func TestRegistryServices(t *testing.T) {
 	c := load(t, "registry: {services: [{name: a}, {name: b, key: thumbprint}]}")
-	if got := c.Registry.Services; len(got) != 2 || got[0] != (RegistryService{"a", "latchkey", "libtrust"}) || got[1].Key != "thumbprint" {
+	if got := c.Registry.Services; len(got) != 2 || got[0] != (RegistryService{"a", "latchkey", "libtrust", true}) || got[1].Key != "thumbprint" {
 		t.Errorf("Load() = %+v, want two with their defaults", got)
 	}
 }

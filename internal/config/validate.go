@@ -26,6 +26,7 @@ func (c Config) problems() problems {
 	v.passwordSources()
 	v.djangoSource()
 	v.pulp()
+	v.pulpAccounts()
 	v.routes()
 	v.dialects()
 	v.registry()

@@ -37,6 +37,12 @@ func TestUnsafeCombinations(t *testing.T) {
 		{"half of everybody a proxy", "trusted_proxies: [0.0.0.0/1, 128.0.0.0/1]", "trusted_proxies", "far more than"},
 		{"wider than IPv4 in IPv6", "trusted_proxies: ['::ffff:0:0/95']", "trusted_proxies", "element 1"},
 
+		{"users made in no Pulp", "pulp: {accounts: {robots: make}}", "pulp.accounts.robots", "set pulp.api"},
+		{"users made by nobody", aPulp[:len(aPulp)-2] + ", accounts: {users: make, admin: ''}}", "pulp.accounts.admin", "a user in Pulp"},
+		{"accounts mapped to nobody", "pulp: {accounts: {users: map, map_to: ''}}", "pulp.accounts.map_to", "a user in Pulp"},
+		{"accounts mapped to two headers", "pulp: {accounts: {users: map, map_to: 'a b'}}", "pulp.accounts.map_to", "a user in Pulp"},
+		{"no such way", "pulp: {accounts: {users: some}}", "pulp.accounts.users", "same"},
+
 		{"a certificate without a key", "tls: {cert: /c}", "tls.key", "set both, or neither"},
 		{"a key without a certificate", "tls: {key: /k}", "tls.cert", "set both, or neither"},
 		{"TLS on a socket", "listen: unix:/s\ntls: {cert: /c, key: /k}", "tls.cert", "there is no network"},

@@ -76,7 +76,11 @@ func (x *exchange) admitAs(id *identity.Identity) *refusal {
 	}
 	x.identity = id
 	x.dropsCredential = !x.route.KeepAuthorization
-	if !headerSafe(id.Name) {
+	x.name = id.Name
+	if x.route.Renamed {
+		x.name = x.g.names.NameOf(id)
+	}
+	if !headerSafe(x.name) {
 		return unsafeName()
 	}
 	if missing, ok := x.covered(); !ok {
@@ -85,6 +89,17 @@ func (x *exchange) admitAs(id *identity.Identity) *refusal {
 	var refused *refusal
 	x.assertion, refused = x.route.Assertion.make(x.in.Context(), x.g.asserter, id)
 	return refused
+}
+
+// introduce makes sure that the upstream knows who is let in.
+func (x *exchange) introduce() *refusal {
+	if x.identity == nil || !x.route.Renamed {
+		return nil
+	}
+	if err := x.g.names.Ensure(x.in.Context(), x.identity); err != nil {
+		return refusalOf(err)
+	}
+	return nil
 }
 
 // covered reports whether the identity's scope reaches as far as the request,

@@ -51,6 +51,7 @@ type refusal struct {
 	cause      error           // for the log
 	token      *tokens.Refusal // of a token
 	judged     bool            // by the core, which has written an event
+	registry   bool            // the client is a registry's
 }
 
 // junk reports whether a token was refused of which nothing is known.
@@ -146,6 +147,9 @@ func (g *Gateway) answer(w http.ResponseWriter, r *refusal) {
 // body returns the body and its media type: to 401 what Django REST framework
 // sends, else a problem (RFC 9457), which has "detail" as well.
 func (r *refusal) body(requestID string) (kind string, body []byte) {
+	if r.registry {
+		return "application/json", r.registryBody(requestID)
+	}
 	if r.status == http.StatusUnauthorized {
 		body, _ = json.Marshal(struct { // a string can always be encoded
 			Detail    string `json:"detail"`

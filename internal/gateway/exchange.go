@@ -29,6 +29,7 @@ type exchange struct {
 	trusted      bool // the peer is a proxy that is believed
 
 	identity        *identity.Identity // nil: nobody is named to the upstream
+	name            string             // by which the upstream is told of the identity
 	assertion       []string           // the value of its header; nil: there is none
 	bare            bool               // the route looks for a credential and there is none
 	offered         bool               // there is a password that the upstream judges
@@ -103,7 +104,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 		delete(out.Header, "Authorization")
 	}
 	if id := x.identity; id != nil {
-		out.Header[x.route.UserHeader] = []string{id.Name}
+		out.Header[x.route.UserHeader] = []string{x.name}
 		if x.route.TokenHeader != "" && id.TokenID != "" {
 			out.Header[x.route.TokenHeader] = []string{id.TokenID}
 		}

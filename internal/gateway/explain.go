@@ -92,7 +92,7 @@ func (v *Verifier) Explain(ctx context.Context, a explain.Asked) explain.Decisio
 		d.Steps = append(d.Steps, anonymousStep(refused == nil))
 	}
 	if id != nil {
-		d.Steps = append(d.Steps, nameStep(id))
+		d.Steps = append(d.Steps, nameStep(id.Name))
 	}
 	return decided(d, refused)
 }
@@ -178,9 +178,9 @@ func (x *exchange) credentialSteps(a explain.Asked) []explain.Step {
 	}
 	steps = append(steps, without)
 	if x.identity != nil {
-		steps = append(steps, nameStep(x.identity))
+		steps = append(steps, nameStep(x.name))
 	}
-	if x.identity.Narrowed() && x.route.RegistryTokens && headerSafe(x.identity.Name) {
+	if x.identity.Narrowed() && x.route.RegistryTokens && headerSafe(x.name) {
 		steps = append(steps, x.registryStep())
 	}
 	return steps
@@ -210,9 +210,9 @@ func anonymousStep(allowed bool) explain.Step {
 	return step
 }
 
-func nameStep(id *identity.Identity) explain.Step {
-	if headerSafe(id.Name) {
-		return explain.Step{Check: explain.Name, Result: explain.Yes, Text: "the service behind is told the name " + id.Name}
+func nameStep(name string) explain.Step {
+	if headerSafe(name) {
+		return explain.Step{Check: explain.Name, Result: explain.Yes, Text: "the service behind is told the name " + name}
 	}
 	return explain.Step{Check: explain.Name, Result: explain.No, Text: unsafeName().detail}
 }
@@ -232,7 +232,7 @@ func (x *exchange) registryStep() explain.Step {
 
 // request is what the rules of a known caller are asked for.
 func (x *exchange) request() *scope.Request {
-	if x.identity == nil || !headerSafe(x.identity.Name) {
+	if x.identity == nil || !headerSafe(x.name) {
 		return nil
 	}
 	q := scope.PathRequest(x.in.Method, x.path)

@@ -33,6 +33,14 @@ type Checker interface {
 	Check(ctx context.Context, found credential.Credential) (*identity.Identity, error)
 }
 
+// Namer says by which name an upstream is told of an account, and makes sure that
+// the upstream knows it. The error is a fault, and the request goes no further
+// then. [pulpaccounts.Accounts] is one.
+type Namer interface {
+	NameOf(id *identity.Identity) string
+	Ensure(ctx context.Context, id *identity.Identity) error
+}
+
 // Options are what a [Gateway] is made of. Check is needed where a route's Auth
 // is not [Off]; all else has a default.
 type Options struct {
@@ -47,6 +55,8 @@ type Options struct {
 	Anonymous func(ctx context.Context) (scope.Set, error)
 
 	Observer Observer // is told of what is passed on; nil: nobody is
+
+	Names Namer // for routes that are Renamed
 
 	// Asserter makes the assertions of routes that have an Assertion.
 	Asserter Asserter
@@ -66,6 +76,7 @@ type Gateway struct {
 	bearers   []string
 	anonymous func(ctx context.Context) (scope.Set, error)
 	observer  Observer
+	names     Namer
 	asserter  Asserter
 	peers     web.Peers
 	cookies   map[string]bool
@@ -86,7 +97,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		check: o.Check, bearers: o.Bearers, anonymous: o.Anonymous, observer: o.Observer, asserter: o.Asserter, peers: o.Peers, challenge: challenge,
+		check: o.Check, bearers: o.Bearers, anonymous: o.Anonymous, observer: o.Observer, names: o.Names, asserter: o.Asserter, peers: o.Peers, challenge: challenge,
 		cookies: map[string]bool{}, protected: map[string]bool{},
 		audit: o.Audit, log: o.Log, now: o.Now, buffers: newBufferPool(),
 	}
@@ -109,6 +120,9 @@ func New(o Options) (*Gateway, error) {
 		}
 		if compiled.Auth != Off && g.check == nil {
 			return nil, fmt.Errorf("gateway route %q: %w", r.label(), errNoChecker)
+		}
+		if compiled.Renamed && g.names == nil {
+			return nil, fmt.Errorf("gateway route %q: %w", r.label(), errNoNames)
 		}
 		if err := compiled.Assertion.compile(g.asserter, compiled.UserHeader, compiled.TokenHeader, compiled.ScopeHeader); err != nil {
 			return nil, fmt.Errorf("gateway route %q: %w", r.label(), err)
@@ -144,6 +158,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer x.record()
 	if refused := x.admit(); refused != nil {
+		x.refuse(w, refused)
+		return
+	}
+	if refused := x.introduce(); refused != nil {
 		x.refuse(w, refused)
 		return
 	}

@@ -13,6 +13,7 @@ type PulpOptions struct {
 	ContentPrefix string // Pulp's CONTENT_PATH_PREFIX; "/pulp/content/" if empty
 
 	UserHeader string // as in [Route]; Pulp's REMOTE_USER_ENVIRON_NAME is "HTTP_" and this in capitals
+	Renamed    bool   // as in [Route], of all that Pulp is told of
 	Passwords  Passwords
 	Audit      Auditing // of the APIs; AuditWrites if empty
 	Timeouts   Timeouts
@@ -33,7 +34,7 @@ func PulpRoutes(api, content *url.URL, o PulpOptions) []Route {
 	root = strings.TrimSuffix(root, "/")
 	contentPrefix := orElse(o.ContentPrefix, "/pulp/content/")
 	checked := Route{
-		Upstream: api, TLS: o.TLS, Timeouts: o.Timeouts, Passwords: o.Passwords, UserHeader: o.UserHeader,
+		Upstream: api, TLS: o.TLS, Timeouts: o.Timeouts, Passwords: o.Passwords, UserHeader: o.UserHeader, Renamed: o.Renamed,
 		Audit: orElse(o.Audit, AuditWrites), DropCookies: true,
 	}
 	with := func(name, prefix string, change func(r *Route)) Route {

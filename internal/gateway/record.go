@@ -21,7 +21,7 @@ func (x *exchange) refuse(w http.ResponseWriter, r *refusal) {
 	if r.status >= http.StatusInternalServerError {
 		x.outcome = audit.Failed
 	}
-	x.always = x.identity != nil
+	x.always, r.registry = x.identity != nil, x.route.RegistryTokens
 	x.nobody = x.identity == nil && !r.judged
 	x.mark(w.Header())
 	x.g.answer(w, r)

@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"encoding/json"
+	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/internal/scope"
 )
 
@@ -53,4 +56,43 @@ func withPull(list string) []string {
 		}
 	}
 	return actions
+}
+
+// registryBody returns a refusal in the form that clients of registries show to
+// people (distribution, registry/api/errcode), who read nothing but
+// application/json, beside what any other client reads.
+func (r *refusal) registryBody(requestID string) []byte {
+	type problem struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	body, _ := json.Marshal(struct { // strings and numbers can always be encoded
+		api.Problem
+		Errors []problem `json:"errors"`
+	}{
+		api.Problem{
+			Type: "about:blank", Title: http.StatusText(r.status), Status: r.status, Code: r.problemCode(),
+			Detail: r.detail, Scope: r.missing, RequestID: requestID,
+		},
+		[]problem{{registryCode(r.status), r.detail}},
+	})
+	return body
+}
+
+// registryCode words a status as registries do.
+func registryCode(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "UNAUTHORIZED"
+	case http.StatusForbidden:
+		return "DENIED"
+	case http.StatusTooManyRequests:
+		return "TOOMANYREQUESTS"
+	case http.StatusServiceUnavailable:
+		return "UNAVAILABLE"
+	}
+	if status < http.StatusInternalServerError {
+		return "UNSUPPORTED"
+	}
+	return "UNKNOWN"
 }

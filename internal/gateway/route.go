@@ -89,6 +89,10 @@ type Route struct {
 	// character means different things to different servers.
 	UserHeader, TokenHeader, ScopeHeader string
 
+	// Renamed says that the upstream knows accounts by the names that
+	// [Options.Names] gives them, rather than by their own.
+	Renamed bool
+
 	// Assertion gives the upstream a signed proof of who is asking.
 	Assertion Assertion
 
@@ -137,6 +141,7 @@ var (
 	errHeaderName = errors.New("the name of an identity header must have letters and digits only and no meaning elsewhere")
 	errMode       = errors.New("there is no such mode")
 	errOffIdle    = errors.New("a route that looks at no credentials cannot act on them")
+	errNoNames    = errors.New("nobody to name accounts to the upstream")
 )
 
 func compile(r Route, pool *upstreams) (*route, error) {
@@ -144,7 +149,7 @@ func compile(r Route, pool *upstreams) (*route, error) {
 	if err := r.setModes(); err != nil {
 		return nil, err
 	}
-	if r.Auth == Off && (r.Challenge401 || r.RegistryTokens || len(r.Open) > 0 || r.Assertion.Audience != "") {
+	if r.Auth == Off && (r.Challenge401 || r.RegistryTokens || r.Renamed || len(r.Open) > 0 || r.Assertion.Audience != "") {
 		return nil, errOffIdle
 	}
 	if r.UserHeader == "" {

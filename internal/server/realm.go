@@ -16,14 +16,14 @@ const defaultPublicURL = "http://localhost"
 
 // serveRealm puts the realm of container registries into the tree, once the
 // gateway is there.
-func (s *Server) serveRealm(o Options, t *tree, why *explainers, check *credential.Checker) error {
+func (s *Server) serveRealm(o Options, t *tree, why *explainers, check *credential.Checker, names registry.Namer) error {
 	if o.Registry == nil {
 		return nil
 	}
 	r := s.realm(o)
-	r.Check, r.Relay = check, o.relay(r.Path, t.rest.Handler)
+	r.Names, r.Check, r.Relay = names, check, o.relay(r.Path, t.rest.Handler)
 	if len(r.Services) == 0 && r.Relay == nil {
-		r.Services = []registry.Service{{Name: hostOf(o.PublicURL)}}
+		r.Services = []registry.Service{{Name: hostOf(o.PublicURL), Renamed: o.PulpAccounts != nil}}
 	}
 	h, err := registry.New(r)
 	if err != nil {

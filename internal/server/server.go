@@ -28,6 +28,7 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/keyring"
 	"github.com/latchkey-auth/latchkey/internal/metrics"
 	"github.com/latchkey-auth/latchkey/internal/password"
+	"github.com/latchkey-auth/latchkey/internal/pulpaccounts"
 	"github.com/latchkey-auth/latchkey/internal/restapi"
 	"github.com/latchkey-auth/latchkey/internal/secret"
 	"github.com/latchkey-auth/latchkey/internal/serverkey"
@@ -81,6 +82,10 @@ type Options struct {
 
 	Routes []gateway.Route // what the gateway stands in front of; none: no gateway
 	DRF    *drf.Options    // nil: that dialect is off
+
+	// PulpAccounts says by which name Pulp is told of accounts, on routes and for
+	// services that are Renamed; nil: there are none.
+	PulpAccounts *pulpaccounts.Options
 
 	// SimpleJWT is that dialect; nil: it is off. A reload changes what
 	// [simplejwt.Options.Reloaded] takes over.
@@ -269,18 +274,22 @@ func (s *Server) buildHandlers(o Options) (*serving, error) {
 		return web.Identify(o.Peers, web.Recover(o.Log, s.panicked, web.LogRequests(o.Log, h)))
 	}
 	made := &serving{close: func() {}, envoy: outermost(s.door(metrics.Verify, extauthz.GRPC(verify)))}
+	names, err := s.pulpAccounts(o)
+	if err != nil {
+		return nil, err
+	}
 	if len(o.Routes) > 0 {
 		g, err := gateway.New(gateway.Options{
-			Routes: o.Routes, Check: check, Bearers: check.Bearers, Anonymous: s.anonymous, Observer: upstreamWatch{s.metrics, o.Tracer}, Asserter: asserter,
+			Routes: o.Routes, Names: names, Check: check, Bearers: check.Bearers, Anonymous: s.anonymous, Observer: upstreamWatch{s.metrics, o.Tracer}, Asserter: asserter,
 			Audit: s.audit, Log: o.Log, Peers: o.Peers, Now: o.Now, Realm: o.Realm,
 		})
 		if err != nil {
 			return nil, err
 		}
-		t.rest, made.close = s.door(metrics.Gateway, g), g.Close
+		t.rest, made.close = s.door(metrics.Gateway, g), func() { g.Close(); names.Close() }
 		why.gateway = g
 	}
-	if err := s.serveRealm(o, t, why, check); err != nil {
+	if err := s.serveRealm(o, t, why, check, names); err != nil {
 		made.close()
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -29,6 +30,10 @@ type RegistryRequest struct {
 	Terms     RegistryTerms
 	Resources []scope.Resource // none: just who it is
 	Client    string           // by which name the client calls itself; may be empty
+
+	// Subject is by which name the registry is told of the caller; "": their own.
+	// It changes nothing about what they may do, and events name the caller.
+	Subject string
 }
 
 // RegistryToken is a signed token for a registry. It is not stored: it lives
@@ -53,7 +58,7 @@ const backdated = 30 * time.Second
 // docker-registry 2 needs, and "access" in any case, which Pulp does.
 type registryClaims struct {
 	Issuer    string   `json:"iss"`
-	Subject   string   `json:"sub"` // the account's name; "" for nobody
+	Subject   string   `json:"sub"` // a name; "" for nobody
 	Audience  string   `json:"aud"`
 	Expires   int64    `json:"exp"`
 	NotBefore int64    `json:"nbf"`
@@ -94,7 +99,7 @@ func (s *Service) IssueRegistry(ctx context.Context, caller *identity.Identity, 
 	}
 	t.ExpiresAt = registryEnd(caller, t.IssuedAt, r.Terms.Life)
 	claims := registryClaims{
-		Issuer: r.Terms.Issuer, Subject: caller.Name, Audience: r.Terms.Service, ID: newSignedID(),
+		Issuer: r.Terms.Issuer, Subject: cmp.Or(r.Subject, caller.Name), Audience: r.Terms.Service, ID: newSignedID(),
 		Expires: t.ExpiresAt.Unix(), NotBefore: t.IssuedAt.Add(-backdated).Unix(), Issued: t.IssuedAt.Add(-backdated).Unix(),
 		Access: make([]access, len(t.Access)),
 	}
@@ -189,6 +194,9 @@ func (s *Service) recordRegistry(ctx context.Context, caller *identity.Identity,
 	event.Detail["jti"] = id
 	if r.Client != "" {
 		event.Detail["client"] = audit.Clip(r.Client)
+	}
+	if r.Subject != "" && r.Subject != caller.Name {
+		event.Detail["subject"] = audit.Clip(r.Subject)
 	}
 	if len(denied) > 0 {
 		event.Detail["denied"] = audit.Clip(strings.Join(denied, " "))

@@ -62,6 +62,18 @@ type Service struct {
 	// Relayed says that the registry has a token server of its own, which
 	// decides: requests for it go to [Options.Relay].
 	Relayed bool
+
+	// Renamed says that the registry knows accounts by the names that
+	// [Options.Names] gives them, rather than by their own.
+	Renamed bool
+}
+
+// Namer says by which name a registry is told of an account, and makes sure that
+// the registry knows it. The error is a fault, and there is no token then.
+// [pulpaccounts.Accounts] is one.
+type Namer interface {
+	NameOf(id *identity.Identity) string
+	Ensure(ctx context.Context, id *identity.Identity) error
 }
 
 // Checker tells whom a credential stands for; [credential.Checker] is one. It
@@ -89,6 +101,7 @@ type Options struct {
 	Issuer   string        // the "iss" of tokens
 	Life     time.Duration // of tokens; default [DefaultLife]
 	Services []Service     // without any, no registry is known
+	Names    Namer         // for services that are Renamed
 	Realm    string        // named in challenges for a password; default "latchkey"
 
 	// Anonymous returns what requests without a credential may do. Without it,
@@ -134,6 +147,9 @@ func New(opts Options) (*Handler, error) {
 		}
 		if s.Relayed && opts.Relay == nil {
 			return nil, fmt.Errorf("registry: there is nobody to relay requests for %q to", s.Name)
+		}
+		if s.Renamed && opts.Names == nil {
+			return nil, fmt.Errorf("registry: there is nobody to name accounts to %q", s.Name)
 		}
 		h.services[s.Name] = s
 	}
@@ -182,12 +198,19 @@ func (h *Handler) answer(ctx context.Context, ask *question, service Service, kn
 	if !known {
 		return nil, h.opts.Tokens.RefuseRegistry(ctx, who, ask.service, errService(ask.service))
 	}
+	subject := who.Name
+	if service.Renamed {
+		if err := h.opts.Names.Ensure(ctx, who); err != nil {
+			return nil, h.opts.Tokens.RefuseRegistry(ctx, who, service.Name, err)
+		}
+		subject = h.opts.Names.NameOf(who)
+	}
 	t, err := h.opts.Tokens.IssueRegistry(ctx, who, tokens.RegistryRequest{
 		Terms: tokens.RegistryTerms{
 			Issuer: h.opts.Issuer, Service: service.Name, Life: h.opts.Life,
 			Form: keyring.Form{Libtrust: service.Key == Libtrust, Certificate: service.Key == Certificate},
 		},
-		Resources: ask.resources, Client: ask.client,
+		Resources: ask.resources, Client: ask.client, Subject: subject,
 	})
 	if err != nil {
 		return nil, err
