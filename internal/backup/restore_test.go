@@ -18,6 +18,10 @@ import (
 	"github.com/latchkey-auth/latchkey/internal/store/sqlite"
 )
 
+// theirs is a token that another issuer has signed, which is known here since it
+// was revoked.
+const theirs = store.ImportedPrefix + "theirs"
+
 // after is what happens in the tests between backup and restore: everything
 // that takes something away.
 func after(tx store.Tx) error {
@@ -54,7 +58,10 @@ func after(tx store.Tx) error {
 	_, change := tx.AppendChange(store.Change{At: epoch.Add(2 * time.Hour), Kind: store.ChangeGroups})
 	_, noGrant := tx.DeleteGrant("g2")
 	newToken, newSecret := token("ann", "later")
-	return errors.Join(change, noGrant,
+	foreign, foreignSecret := token("ann", "of another issuer")
+	foreign.ID, foreignSecret.TokenID = theirs, theirs
+	foreign.RevokedAt, foreign.ExpiresAt = epoch.Add(2*time.Hour), epoch.Add(100*time.Hour)
+	return errors.Join(change, noGrant, tx.InsertToken(foreign, foreignSecret),
 		tx.UpdateToken(revoked), tx.UpdateToken(rotated), tx.UpdateToken(narrowed),
 		tx.RetireSecrets("tok_rotated", nil, time.Time{}, false),
 		tx.InsertSecret(store.Secret{Digest: digestOf("rotated 2"), TokenID: "tok_rotated", KeyID: "server-secret", CreatedAt: epoch}),
@@ -185,6 +192,11 @@ func TestRevokedSince(t *testing.T) {
 				events, err := s.Events(t.Context(), store.EventQuery{Limit: 100})
 				if got.Events = len(events); err != nil {
 					t.Error(err)
+				}
+				// What was signed elsewhere counts again if it is forgotten.
+				_, err = s.Token(t.Context(), theirs)
+				if known, want := err == nil, len(d.want.Keys) > 0 && d.want.Keys[0] == "-k1"; known != want {
+					t.Errorf("the revoked token of another issuer is known: %v (%v), want %v", known, err, want)
 				}
 				if diff := cmp.Diff(d.want, got); diff != "" {
 					t.Errorf("after the restore (-want +got):\n%s", diff)
