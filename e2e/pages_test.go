@@ -69,9 +69,6 @@ var notFollowed = map[string]map[string]string{
 		"id := guard.FromContext(r.Context()) // id.Account, id.Kind, id.TokenID, id.Scope(), …":                     "TestGoPage runs it",
 		"func TestReports(t *testing.T) {": "TestGoPage runs it",
 	},
-	"docs/keys.md": {
-		"latchkey keys import --alg HS256 --from secret_key --source django --until 14d": "TestImportedKey does it with a real project",
-	},
 	"docs/jwt.md": {
 		"import jwt": "TestJWTInPython runs it",
 	},

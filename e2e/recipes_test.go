@@ -42,10 +42,13 @@ REQUEST=$(curl -s -D - -o /dev/null -H "Authorization: Bearer $(cat token.txt)" 
 	},
 	{
 		name: "keys", page: "docs/keys.md",
-		places: []string{" ID ", ` "$ID" `},
+		places: []string{" ID ", ` "$ID" `, "--source django", "--source local"},
 		first:  signedIn,
-		before: map[string]string{"latchkey keys revoke": `ID=$(latchkey keys list -q | sed -n 1p)`},
-		keys:   []typed{{"and all that is signed by it?", "y"}},
+		before: map[string]string{
+			"latchkey keys import": `head -c 48 /dev/urandom | base64 > secret_key`,
+			"latchkey keys revoke": `ID=$(latchkey keys list -q | sed -n 1p)`,
+		},
+		keys: []typed{{"and all that is signed by it?", "y"}},
 	},
 	{
 		name: "audit", page: "docs/audit.md",

@@ -39,8 +39,8 @@ scopes latchkey:keys:write and latchkey:all-tokens:write, since whoever has the 
 can make tokens for everybody in the source.`
 
 const keysImportExample = `  latchkey keys import --alg HS256 --from secret_key --source django --until 14d
-  latchkey keys import --alg RS256 --from verifying_key.pem --source django --issuer https://shop.example
-  latchkey keys import --alg HS256 --from - --source local --user-id name --scope 'path:/shop/*:read'`
+  latchkey keys import --alg RS256 --from verifying_key.pem --source django --issuer shop.example
+  latchkey keys import --alg HS256 --from - --source local --scope 'path:/shop/*:read'`
 
 // maxKeyFile bounds what is read as a key.
 const maxKeyFile = 64 << 10
