@@ -5,7 +5,7 @@ import "time"
 // SigningKey is a key by which the server signs tokens, or one of another
 // issuer that was imported. Nothing in it is secret.
 type SigningKey struct {
-	ID         string `json:"id"`          // the "kid" of tokens: the key's RFC 7638 thumbprint
+	ID         string `json:"id"`          // the "kid" of tokens: the key's RFC 7638 thumbprint; of an imported one no "kid"
 	LibtrustID string `json:"libtrust_id"` // the id by which docker-registry 2 knows it
 	Algorithm  string `json:"algorithm"`   // "ES256", "EdDSA", "RS256" or "PS256"; others if it was imported
 

@@ -253,7 +253,7 @@ func (s *Service) prepare(caller *identity.Identity, in Import) (store.SigningKe
 		return store.SigningKey{}, nil, fmt.Errorf("write down the rules of an imported key: %w", err)
 	}
 	k := store.SigningKey{
-		ID: key.ID(), Algorithm: string(key.Algorithm()), Public: key.Public(),
+		ID: importedID(key), Algorithm: string(key.Algorithm()), Public: key.Public(),
 		CreatedAt: now, ActiveAt: now, RetireAt: in.Until.UTC().Truncate(time.Microsecond), Imported: string(text),
 	}
 	k.Sealed = s.secrets.Seal(importedOf(k), sealedPart(key))
@@ -347,6 +347,15 @@ func importedOf(k store.SigningKey) string {
 	return fmt.Sprintf("imported key %s %s until %d: %s", k.ID, k.Algorithm, k.RetireAt.UnixMicro(), k.Imported)
 }
 
+// importedID is the id by which an imported key is listed. It is none that a key
+// of our own can have, and none that command lines take for a flag.
+func importedID(k *jose.Key) string {
+	if k.Algorithm().Shared() {
+		return k.ID()
+	}
+	return "pk_" + k.ID()
+}
+
 func sealedPart(k *jose.Key) []byte {
 	if k.Algorithm().Shared() {
 		return k.Secret()
@@ -374,7 +383,7 @@ func (s *Service) unsealImported(k store.SigningKey) (*jose.Key, Rules, error) {
 	} else {
 		key, err = jose.ParsePublic(alg, plain)
 	}
-	if err == nil && (key.ID() != k.ID || !bytes.Equal(key.Public(), k.Public)) {
+	if err == nil && (importedID(key) != k.ID || !bytes.Equal(key.Public(), k.Public)) {
 		err = fmt.Errorf("imported key %s: %w: its parts are of different keys", k.ID, jose.ErrWeakKey)
 	}
 	return key, rules, err

@@ -142,6 +142,9 @@ func TestImportPublicKeys(t *testing.T) {
 			Rules: keyring.Rules{Source: "local", UserIs: keyring.UserName},
 		}
 		k := mustImport(t, c, in)
+		if !strings.HasPrefix(k.Record.ID, "pk_") {
+			t.Errorf("%s: the imported key has the id %q, want one that begins with pk_", alg, k.Record.ID)
+		}
 		if k.Key.Signs() {
 			t.Errorf("%s: the imported key signs, want that its private part is gone", alg)
 		}
