@@ -34,6 +34,8 @@ type options struct {
 	only    string
 	binary  string // of latchkey; "": built first
 	scratch string // for databases; "": a temporary folder
+
+	dockerAuth string // the program to compare the realm of registries with; "": none
 }
 
 func main() {
@@ -52,6 +54,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "only scenarios whose names begin with this")
 	flag.StringVar(&o.binary, "binary", "", "a latchkey to measure instead of one built from here")
 	flag.StringVar(&o.scratch, "scratch", "", "a folder on the disk to be measured")
+	flag.StringVar(&o.dockerAuth, "docker-auth", "", "a docker_auth to compare the realm of registries with")
 	flag.Parse()
 	o.stores = strings.Split(stores, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

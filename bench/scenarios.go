@@ -40,6 +40,7 @@ var scenarios = []scenario{
 	{"junk", measureJunk},
 	{"flood", measureFlood},
 	{"signed", measureSigned},
+	{"registry", measureRegistry},
 	{"issue", measureIssue},
 	{"gateway", measureGateway},
 	{"first", measureFirst}, // last: it starts the server anew
