@@ -85,7 +85,7 @@ func Chapters() []Chapter {
 			{ID: "S56", Text: "A key's id is looked up and used for nothing else."},
 			{ID: "S57", Text: "Weak and mismatched keys are refused when loaded."},
 			{ID: "S58", Text: "Keys are published before use, kept until what they signed has ended, and can be withdrawn at once."},
-			{ID: "S59", Text: "The Wycheproof vectors pass.", Note: "those for signatures are in the repository; those for whole tokens run where `LATCHKEY_WYCHEPROOF` names a folder with them"},
+			{ID: "S59", Text: "The Wycheproof vectors pass."},
 			{ID: "S60", Text: "No code that decrypts JWE is in the binary."},
 			{ID: "S61", Text: "All that parses outside bytes is fuzzed, with seeds in the repository.", Note: "DPoP proofs are not parsed in this version"},
 		}},
