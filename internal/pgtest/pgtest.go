@@ -60,9 +60,13 @@ func Main(m *testing.M) int {
 }
 
 // New returns the postgres:// URL of a new, empty database, which is dropped at the end of the test. The user in it is
-// a superuser. Databases of different tests are independent, so tests may run in parallel.
+// a superuser. Databases of different tests are independent, so tests may run in parallel. With -short the test is
+// skipped.
 func New(t testing.TB) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("PostgreSQL is for the long form of the tests")
+	}
 	cluster, err := sharedCluster()
 	if errors.Is(err, ErrNotInstalled) {
 		proctest.Missing(t, err.Error())
